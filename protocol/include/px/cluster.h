@@ -1,0 +1,79 @@
+// cluster.h: what the processes of a cluster say to each other: the route frame, the run folder, the cluster file.
+#ifndef PX_CLUSTER_H
+#define PX_CLUSTER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "px/buf.h"
+#include "px/err.h"
+#include "px/frames.h"
+
+// The route frame, first of every message on a link: 24 bytes and 4 for each engine id, little endian:
+//   u8 version, u8 kind, u16 flags, u32 client, u64 task, u32 n, u32 reserved (0), n × u32 engine id
+#define PX_ROUTE_VERSION 1
+#define PX_ROUTE_SIZE 24
+#define PX_ROUTE_MAX_ENGINES 65536
+
+typedef enum px_route_kind {
+    PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
+    PX_ROUTE_REPLY = 2,   // engine to client
+    PX_ROUTE_OUTPUT = 3,  // engine to client: a message of the iopub kind
+    PX_ROUTE_HUB = 4,     // to or from the controller itself
+    PX_ROUTE_LOST = 5,    // controller to client: the engine is gone with this task
+    PX_ROUTE_STDIN = 6    // engine to client: input_request; client to engine: input_reply
+} px_route_kind;
+
+typedef struct px_route {
+    uint8_t kind;
+    uint16_t flags;
+    uint32_t client; // set by the controller
+    uint64_t task;   // the client's own number
+    uint32_t n;
+    const uint8_t *engines; // n × 4 bytes inside the frame it was read from; read with px_route_engine
+} px_route;
+
+// px_route_decode checks every length; the result borrows from frame.
+px_err px_route_decode(px_slice frame, px_route *ret_route);
+uint32_t px_route_engine(const px_route *route, uint32_t index);
+// px_route_encode makes the frame for engines (n of them).
+px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes **ret_frame);
+
+// The run folder. px_cluster_root: $PX_RUNTIME_DIR or /tmp/pxkernel-<uid>, made 0700 when absent; PX_EPERM with a sentence when it is
+// not ours or open to others.
+#define PX_CLUSTER_DEFAULT "default"
+px_err px_cluster_root(char ret_path[PATH_MAX], px_error *reterr);
+bool px_cluster_name_valid(const char *name); // [A-Za-z0-9._-]{1,64}, not starting with a dot
+px_err px_cluster_folder(const char *name, char ret_path[PATH_MAX], px_error *reterr);
+
+// px_cluster_file is cluster.json.
+typedef struct px_cluster_file {
+    char id[65];
+    pid_t pid; // the controller
+    char host[256];
+    char boot_id[40];
+    char started[32];
+    uint32_t n; // engines asked for
+    char launcher[16];
+    char key[129];
+    char signature_scheme[32];
+    char control[PATH_MAX];
+    char work[PATH_MAX];
+    char cwd[PATH_MAX];
+    char python[PATH_MAX];
+    pid_t attached_to; // 0: detached
+} px_cluster_file;
+
+// px_cluster_file_read by cluster name, px_cluster_file_load by path. PX_ENOENT: no such cluster.
+px_err px_cluster_file_read(const char *name, px_cluster_file *ret_file, px_error *reterr);
+px_err px_cluster_file_load(const char *path, px_cluster_file *ret_file, px_error *reterr);
+px_err px_cluster_file_parse(px_slice text, const char *path, px_cluster_file *ret_file, px_error *reterr);
+px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr);
+// px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the folder of a controller that is gone
+// (only when the lock is free); true when it removed one.
+bool px_cluster_alive(const char *folder);
+bool px_cluster_sweep(const char *folder);
+
+#endif
