@@ -3,6 +3,7 @@
 #define PX_CONNECTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "px/curve.h"

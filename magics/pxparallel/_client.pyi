@@ -1,0 +1,109 @@
+"""The C core of the client: one I/O thread (``px-client``) for each connected cluster, futures, output relay.
+
+Sends happen in the calling thread (the link takes them at once); the I/O thread reads, fills slots and relays outputs. Every wait is
+a ``poll`` without the GIL that signals can break: Ctrl-C raises KeyboardInterrupt from ``wait``. After a fork the child's
+connections are closed and unusable (RuntimeError).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__version__: str
+
+class ConnectionClosed(RuntimeError):
+    """The connection was closed by us, or the controller is gone; the text says which and what to do."""
+
+def cluster_root() -> str:
+    """The folder that holds the run folders; made 0700. OSError with cause and cure."""
+
+def cluster_names() -> list[str]:
+    """Names of the clusters whose controller lives, sorted. Sweeps folders of dead ones."""
+
+def cluster_file(name: str) -> dict[str, Any] | None:
+    """cluster.json of a living cluster without the key, or None."""
+
+class Connection:
+    """A registered client of one cluster."""
+
+    def __init__(self, name: str, *, timeout: float = 10.0) -> None:
+        """Connect and register. FileNotFoundError: no such cluster; TimeoutError; PermissionError."""
+    client_id: int
+    cluster: dict[str, Any]
+    session: str
+    closed: bool
+    close_reason: str
+    """Why the connection ended, in words for a person; "" while it lives."""
+
+    def engine_ids(self) -> list[int]:
+        """Registered, living engines, sorted. From memory: kept up to date by notifications."""
+    def engines(self) -> list[dict[str, Any]]:
+        """Last known Engine objects (see docs/cluster.md), also dead ones with their cause."""
+    def changed(self) -> int:
+        """A counter that grows at each engine or cluster notification."""
+    def wait_changed(self, seen: int, timeout: float) -> bool:
+        """Wait (interruptible) until ``changed() > seen``; False on time-out."""
+    def submit(
+        self,
+        msg_type: str,
+        targets: Sequence[int],
+        content: bytes = b"{}",
+        *,
+        metadata: bytes = b"{}",
+        buffers: Sequence[Any] = (),
+        output: str = "keep",
+        label: str = "",
+    ) -> "Task":
+        """Send one request to all targets: one send whatever their number. Buffers of 1 MiB and more go once into sealed shared memory.
+
+        ``output``: "keep" stores outputs in the slots; "stream" also shows them at once: through the kernel's capsule with the
+        parent of the calling cell when there is one, with `[stdout:k] ` prefixes (docs/client.md); without the capsule they are
+        queued for ``Task.take_output``. Raises ValueError (no target), ConnectionClosed.
+        """
+    def control(self, msg_type: str, content: bytes = b"{}", timeout: float = 10.0) -> dict[str, Any]:
+        """Ask the controller; the reply's content. Raises RuntimeError with its evalue when status is error, TimeoutError, ConnectionClosed."""
+    def close(self) -> None: ...
+
+class Task:
+    """One submitted request: ``n`` slots, one for each target, in the order of ``targets``.
+
+    States of a slot: pending, ok, error (reply with status error, or LOST: ename EngineError), aborted. A connection that ends fills
+    all pending slots with an EngineError reply: no wait is without an end.
+    """
+
+    id: int
+    msg_id: str
+    targets: tuple[int, ...]
+    n: int
+    label: str
+    submitted: float
+    """Unix time."""
+
+    def done(self) -> bool: ...
+    def n_done(self) -> int: ...
+    def slot_done(self, index: int) -> bool: ...
+    def wait(self, timeout: float | None = None, index: int = -1) -> bool:
+        """Wait for all slots, or for one. GIL released, interruptible. False on time-out."""
+    def wait_any(self, seen: int, timeout: float | None = None) -> bool:
+        """Wait until ``n_done() > seen`` or new output is queued; False on time-out."""
+    def reply(self, index: int) -> dict[str, Any] | None:
+        """{"content": dict, "metadata": dict, "buffers": list[memoryview], "header": dict, "received": float}; None while pending.
+
+        Buffers that came through a segment are private and writable.
+        """
+    def status(self, index: int) -> str:
+        """"pending", "ok", "error" or "aborted"."""
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Outputs so far, in order: {"msg_type", "content", "metadata", "buffers", "header"}; consecutive stream texts are merged."""
+    def stdout(self, index: int) -> str: ...
+    def stderr(self, index: int) -> str: ...
+    def take_output(self) -> list[tuple[int, dict[str, Any]]]:
+        """Outputs not yet taken (engine id, message), for live display where there is no capsule."""
+    def shown(self) -> bool:
+        """True when outputs went to the notebook through the capsule."""
+    def add_done_callback(self, callback: Callable[["Task"], None]) -> None:
+        """Called once when all slots are filled: at once when they are, else from the I/O thread with the GIL."""
+    def fileno(self) -> int:
+        """An eventfd that becomes readable when the task is done (for asyncio)."""
+    def abandon(self) -> None:
+        """Forget the task: late replies and outputs are dropped."""
+
