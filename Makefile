@@ -1,12 +1,105 @@
-# The front door. `make` alone says what there is.
+# The front door. `make` alone says what there is; each step sets up what it needs, and is quick when
+# that is there already.
+SHELL  := /bin/sh
+PYTHON ?= python3
 VENV   ?= .venv
 CMAKE  ?= cmake
-JOBS   ?= 2
+JOBS   ?= $(shell nproc)
+# How long each fuzz target runs in `make test`, and in `make fuzz`.
+TEST_FUZZ_SECONDS ?= 5
+FUZZ_SECONDS ?= 60
+# The environment with the peers (ipykernel, ipyparallel, xeus-python) that `make bench` compares with.
+PEERS  ?= .venv-peers
+LAB_ARGS ?=
+PYTEST_ARGS ?=
 
-dev: ## build/dev: a tree to work in; .venv then runs the sources, C parts after each build
+bin  := $(abspath $(VENV))/bin
+run  := env -u PYTHONDONTWRITEBYTECODE
+pip  := $(run) $(bin)/python -m pip --disable-pip-version-check
+pins := tools/constraints.txt
+asan := ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+
+# What goes into the wheel: a change of any of these installs it again.
+installed_dirs := protocol kernel engines magics share/jupyter/kernels \
+	share/jupyter/labextensions share/jupyter/server-config
+sources := CMakeLists.txt pyproject.toml README.md LICENSE $(shell find $(wildcard $(installed_dirs)) \
+	\( -name __pycache__ -o -name '*.so*' -o -name '*.md' \) -prune -o -type f -print)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+lab: build ## all set-up, then JupyterLab on your copy of the tutorial (notebooks/tutorial.ipynb)
+	@tools/lab.sh $(bin) $(LAB_ARGS)
+
+build: $(VENV)/.px-installed ## everything into .venv: JupyterLab, kernel, cluster, Cluster tab
+	@echo "ready: make lab"
+
+test: build $(VENV)/.px-test ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
+	$(CMAKE) --preset asan -DPython3_EXECUTABLE=$(bin)/python
+	$(CMAKE) --build build/asan -j $(JOBS)
+	$(asan) ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
+	$(run) $(bin)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.px-lint ## formatters, linters and the rules of the house
+	@tools/lint.sh $(bin) $(JOBS)
+
+fuzz: $(VENV)/.px-test ## every fuzz target for FUZZ_SECONDS (60) each
+	$(CMAKE) --preset fuzz -DPython3_EXECUTABLE=$(bin)/python
+	$(CMAKE) --build build/fuzz -j $(JOBS)
+	@tools/fuzz.sh build/fuzz/fuzz $(FUZZ_SECONDS)
+
+bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python and ipyparallel; writes bench/results.md
+	$(run) $(bin)/python bench/run.py --peers-python $(PEERS)/bin/python
+
+soak: build $(VENV)/.px-test ## the end-to-end tests over and over, SOAK_MINUTES (10) long
+	@tools/soak.sh $(bin) $(or $(SOAK_MINUTES),10)
+
+dev: $(VENV)/.px-deps ## .venv runs this source tree; the C parts after each `cmake --build build/dev`
+	@tools/dev-links.sh $(VENV)
 	$(CMAKE) -S . -B build/dev -G Ninja -DPX_IN_TREE=ON -DPX_VENV=$(abspath $(VENV)) \
-	    -DPython3_EXECUTABLE=$(abspath $(VENV))/bin/python
-	tools/dev-links.sh $(VENV)
+	    -DPython3_EXECUTABLE=$(bin)/python
 	$(CMAKE) --build build/dev -j $(JOBS)
 
-.PHONY: dev
+# Written anew after trying newer versions of what we lean on (pip install -U in .venv, make test).
+constraints: $(VENV)/.px-test $(VENV)/.px-lint
+	@tools/constraints.sh $(bin) > $(pins).new && mv $(pins).new $(pins)
+
+wheel: $(VENV)/.px-deps ## a wheel for this machine's Python, into dist/
+	$(pip) wheel --no-deps --no-build-isolation -w dist .
+
+clean: ## removes what was built; .venv and notebooks/ stay
+	rm -rf build dist $(VENV)/.px-installed
+
+# --- the stamps behind them ----------------------------------------------------------------------
+$(VENV)/.px-deps: tools/constraints.txt pyproject.toml
+	@tools/system-packages.sh build $(PYTHON)
+	[ -x $(bin)/python ] || $(PYTHON) -m venv $(VENV)
+	$(pip) install -q -c $(pins) scikit-build-core $$($(bin)/python tools/requirements.py base lab)
+	@touch $@
+
+$(VENV)/.px-installed: $(VENV)/.px-deps $(sources)
+	@tools/dev-links.sh --undo $(VENV)
+	$(pip) install -q --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+$(VENV)/.px-test: $(VENV)/.px-deps $(wildcard tests/ui/package-lock.json)
+	@tools/system-packages.sh test $(PYTHON)
+	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test)
+	[ ! -f tests/ui/package-lock.json ] || (cd tests/ui && npm ci --no-audit --no-fund --silent)
+	@touch $@
+
+$(VENV)/.px-lint: $(VENV)/.px-deps $(wildcard share/jupyter/labextension/package-lock.json)
+	@tools/system-packages.sh lint $(PYTHON)
+	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
+	[ ! -f share/jupyter/labextension/package-lock.json ] || \
+	    (cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent)
+	@touch $@
+
+$(PEERS)/.px-peers: bench/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(run) $(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r bench/peers.txt
+	@touch $@
+
+.PHONY: help lab build test lint fuzz bench soak dev constraints wheel clean
+.DEFAULT_GOAL := help

@@ -4,31 +4,43 @@
 # copies. The executables and C modules are put in place by the build itself (PX_IN_TREE, PX_VENV).
 #
 #   tools/dev-links.sh VENV
+#   tools/dev-links.sh --undo VENV     takes all of that away again, executables too
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
+undo=
+if [ "$1" = --undo ]; then
+    undo=yes
+    shift
+fi
 venv=$(cd "$1" && pwd)
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 
-if "$venv/bin/python" -m pip --disable-pip-version-check show -q pxkernel 2>/dev/null; then
-    "$venv/bin/python" -m pip --disable-pip-version-check uninstall -q -y pxkernel
-fi
-rm -f "$site/px-dev.pth" "$venv/.px-installed"
-
-# link SOURCE TARGET: TARGET becomes a link to SOURCE, whatever it was; nothing if there is no SOURCE.
+# link SOURCE TARGET: TARGET becomes a link to SOURCE, whatever it was; with --undo, a link goes.
 link() {
-    [ -e "$top/$1" ] || return 0
+    if [ -n "$undo" ]; then
+        [ ! -L "$2" ] || rm "$2"
+        return 0
+    fi
     mkdir -p "$(dirname "$2")"
     if [ -L "$2" ] || [ ! -d "$2" ]; then rm -f "$2"; else rm -rf "$2"; fi
     ln -s "$top/$1" "$2"
 }
+
+if [ -n "$undo" ] && [ ! -L "$site/pxkernel" ]; then exit 0; fi
+if [ -z "$undo" ] && [ -e "$venv/.px-installed" ]; then
+    "$venv/bin/python" -m pip --disable-pip-version-check uninstall -q -y pxkernel
+    rm -f "$venv/.px-installed"
+fi
 link kernel/pxkernel "$site/pxkernel"
 link magics/pxparallel "$site/pxparallel"
 link share/jupyter/labextensions/px-cluster "$venv/share/jupyter/labextensions/px-cluster"
 link share/jupyter/server-config/pxparallel.json \
     "$venv/etc/jupyter/jupyter_server_config.d/pxparallel.json"
 # The kernelspec's folder must be a real one: kernel.json finds the executable by ../ from it.
-if [ -d "$top/share/jupyter/kernels" ]; then
-    rm -rf "$venv/share/jupyter/kernels/pxkernel"
+rm -rf "$venv/share/jupyter/kernels/pxkernel"
+if [ -n "$undo" ]; then
+    for name in pxkernel pxengine pxcontroller pxcluster; do rm -f "$venv/bin/$name"; done
+elif [ -d "$top/share/jupyter/kernels/pxkernel" ]; then
     mkdir -p "$venv/share/jupyter/kernels"
     cp -rs "$top/share/jupyter/kernels/pxkernel" "$venv/share/jupyter/kernels/"
 fi

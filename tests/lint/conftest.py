@@ -1,0 +1,6 @@
+"""The checks are scripts first (`make lint` runs them before anything is built)."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
