@@ -16,6 +16,9 @@
 #define PX_ROUTE_VERSION 1
 #define PX_ROUTE_SIZE 24
 #define PX_ROUTE_MAX_ENGINES 65536
+// Flags. FAILED on a REPLY: its content has status "error", so that the controller can count without
+// reading it.
+#define PX_ROUTE_FAILED 1
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
