@@ -19,6 +19,9 @@
 // Flags. FAILED on a REPLY: its content has status "error", so that the controller can count without
 // reading it.
 #define PX_ROUTE_FAILED 1
+// PX_ROUTE_SEGMENTS says that large buffers stand as segment descriptors and the last frame lists
+// which (bulk.h). The controller hands flags on as they are.
+#define PX_ROUTE_SEGMENTS 2
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
@@ -26,7 +29,9 @@ typedef enum px_route_kind {
     PX_ROUTE_OUTPUT = 3,  // engine to client: a message of the iopub kind
     PX_ROUTE_HUB = 4,     // to or from the controller itself
     PX_ROUTE_LOST = 5,    // controller to client: the engine is gone with this task
-    PX_ROUTE_STDIN = 6    // engine to client: input_request; client to engine: input_reply
+    PX_ROUTE_STDIN = 6,   // engine to client: input_request; client to engine: input_reply
+    PX_ROUTE_RELEASE = 7  // client to engine, route frame only: the segments of the reply to (client,
+                          // task) are mapped, close them; task 0: all of that client
 } px_route_kind;
 
 typedef struct px_route {
