@@ -1,0 +1,43 @@
+// capture.h: what C libraries and child processes write to descriptors 1 and 2.
+//
+// Both become pipes. px-io reads them without the GIL, so a C call that holds the GIL may print megabytes. Before anything
+// else of a cell is posted the poster reads them too (px_capture_drain, any thread), so order is true to a
+// system call. Bytes go to the notebook as whole UTF-8 characters, and unchanged to the original descriptor.
+#ifndef PX_KERNEL_CAPTURE_H
+#define PX_KERNEL_CAPTURE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "px/err.h"
+
+typedef struct px_outbox px_outbox;
+
+typedef struct px_capture_pipe {
+    int read_fd;     // -1: not captured
+    int original_fd; // the descriptor as it was before
+    uint8_t tail[4]; // the beginning of a character whose end has not come
+    uint8_t n_tail;
+} px_capture_pipe;
+
+typedef struct px_capture {
+    pthread_mutex_t lock;
+    px_outbox *outbox;
+    px_capture_pipe pipes[2]; // stdout, stderr
+    atomic_bool on;
+} px_capture;
+
+px_err px_capture_init(px_capture *capture, px_outbox *outbox);
+// px_capture_start replaces descriptors 1 and 2. The caller has px-io watch px_capture_fd(…, 0 and 1).
+px_err px_capture_start(px_capture *capture, px_error *reterr);
+// px_capture_stop puts the originals back and reads what is left.
+void px_capture_stop(px_capture *capture);
+int px_capture_fd(const px_capture *capture, int which);
+// px_capture_original is the descriptor that 1 (which 0) or 2 (which 1) was; itself when not captured.
+int px_capture_original(const px_capture *capture, int which);
+// px_capture_drain posts what the pipes hold. With end, also characters that are not whole. Any thread, never blocks.
+void px_capture_drain(px_capture *capture, bool end);
+
+#endif

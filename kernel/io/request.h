@@ -1,0 +1,62 @@
+// request.h: a request on its way to Python, and the reference that outputs keep of it.
+//
+// px_parent is immutable and counted (atomic): any thread. px_request belongs to one thread at a time: px-io makes it,
+// px-main serves and frees it.
+#ifndef PX_KERNEL_REQUEST_H
+#define PX_KERNEL_REQUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "px/frames.h"
+#include "px/kernel_api.h"
+#include "px/mailbox.h"
+#include "px/session.h"
+#include "px/time.h"
+
+typedef enum px_channel { PX_SHELL, PX_CONTROL, PX_STDIN, PX_IOPUB, PX_HB, PX_CHANNELS } px_channel;
+// px_channel_name is "shell", "control", "stdin", "iopub" or "hb".
+const char *px_channel_name(px_channel channel);
+
+struct px_parent {
+    atomic_uint refs;
+    px_channel channel;
+    px_frames idents;   // identities: where a reply goes; the route frame for an engine
+    px_bytes *header;   // as received, never NULL
+    px_bytes *metadata; // never NULL
+    px_bytes *content;  // never NULL
+    void *object;       // the Python object made of it, for px-main only; a borrowed pointer
+};
+
+// px_parent_new references frames of message; NULL when out of memory.
+px_parent *px_parent_new(px_channel channel, const px_message *message);
+// px_parent_made makes one of a header (and metadata and content) that did not come from a socket.
+px_parent *px_parent_made(px_slice header, px_slice metadata, px_slice content);
+px_parent *px_parent_ref(px_parent *parent); // NULL gives NULL
+void px_parent_unref(px_parent *parent);     // NULL is allowed
+
+// What the letters in the inbox are.
+typedef enum px_notice {
+    PX_NOTICE_REQUEST,   // px_request
+    PX_NOTICE_ABORT_END, // everything that was sent before the failed reply has been posted
+    PX_NOTICE_EXIT,      // a shutdown was requested
+    PX_NOTICE_RELEASE,   // buffers wait to be released under the GIL
+    PX_NOTICE_NUDGE      // nothing: look again
+} px_notice;
+
+typedef struct px_request {
+    px_letter letter; // first: letter.kind is a px_notice
+    px_channel channel;
+    px_parent *parent;
+    px_message *message;
+    char started[PX_STAMP_SIZE]; // when its handler began
+} px_request;
+
+// px_request_new takes message on success.
+px_request *px_request_new(px_channel channel, px_message *message);
+void px_request_free(px_request *request);
+// px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply` appended.
+void px_reply_type(const char *msg_type, char *ret_type, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+// kernel.h: the one struct that both halves of a kernel see, and the ways to start one.
+//
+// A kernel is two threads that meet in two queues. px-io (kernel/io) owns every socket and never touches
+// Python; px-main (kernel/py) owns Python and never touches a socket. `inbox` carries requests from px-io
+// to px-main, `outbox` carries everything that a cell causes back, in one total order.
+//
+// An engine is the same kernel with another transport (io/transport.h): it connects to a controller
+// instead of binding five sockets.
+#ifndef PX_KERNEL_H
+#define PX_KERNEL_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/capture.h"
+#include "io/interrupt.h"
+#include "io/outbox.h"
+#include "px/cluster.h"
+#include "px/connection.h"
+#include "px/id.h"
+#include "px/mailbox.h"
+
+// PX_EXPORT marks the few symbols of the module that the launcher looks up.
+#define PX_EXPORT __attribute__((visibility("default")))
+
+typedef struct px_io px_io;
+
+// px_launch is what the launcher found out; the strings stay valid as long as the process.
+typedef struct px_launch {
+    const char *python;        // the environment's interpreter: sys.executable
+    const char *site_packages; // the folder that pxkernel/ is in
+    int argc;
+    char **argv; // as the process was started
+} px_launch;
+
+// px_engine_options says which engine to be. Strings are borrowed for the call of px_engine_run.
+typedef struct px_engine_options {
+    const px_cluster_file *cluster; // sockets, key and signature scheme of the controller
+    int64_t engine_id;              // as the controller gave it; -1: let the controller choose
+    const char *token;              // given by the controller to the zygote; "" when none
+} px_engine_options;
+
+// px_config is fixed before px-io starts; both threads read it.
+typedef struct px_config {
+    bool engine;
+    bool capture_fds;
+    bool write_connection; // ports were chosen by us: write them back
+    bool remove_connection; // the file was made by us: remove it at exit
+    char connection_file[PATH_MAX];
+    px_connection connection; // kernel mode: as bound once px-io is ready
+    px_cluster_file cluster;  // engine mode
+    int64_t engine_id;        // -1 in kernel mode
+    char token[256];
+    char ident[PX_UUID_SIZE]; // of this kernel: topics, "engine" in reply metadata
+    char session_id[64];
+    char implementation_version[64]; // IPython's
+    int n_arguments;                 // command-line arguments that C did not consume
+    char **arguments;
+} px_config;
+
+typedef struct px_kernel {
+    px_config config;
+    px_mailbox inbox;  // px-io to px-main: px_request and notices (io/request.h)
+    px_mailbox answers; // px-io to whoever waits in input(): px_request of type input_reply
+    px_outbox outbox;  // anyone to px-io
+    px_capture capture;
+    px_interrupt interrupt;
+    px_io *io;
+    atomic_bool exiting;  // a shutdown was requested
+    atomic_bool restart;  // … in order to restart
+    atomic_bool is_child; // this process is a forked child of the kernel: no socket, no queue
+} px_kernel;
+
+// px_kernel_current is the kernel of this process; NULL before it starts.
+extern px_kernel *px_kernel_current;
+
+// px_kernel_main is what the launcher calls: parses the command line, starts px-io, then Python, runs until the
+// end and returns the exit status. argv[0]'s name decides between kernel and engine.
+PX_EXPORT int px_kernel_main(const px_launch *launch);
+
+// px_kernel_run_hosted does the same inside a Python that runs already (`python -m pxkernel`). GIL held.
+int px_kernel_run_hosted(int argc, char **argv);
+
+// px_engine_run is an engine's whole life inside a process that has Python initialised: for the zygote's forked child
+// (after PyOS_AfterFork_Child) and for a lone engine. GIL held on entry and on return; returns the exit status.
+// The caller ends the process with px_kernel_exit.
+int px_engine_run(const px_engine_options *options);
+
+// px_kernel_exit finalises Python (with a deadline), then leaves with status. GIL held. Does not return.
+[[noreturn]] void px_kernel_exit(int status);
+
+// px_zygote_main (zygote.c, ENGINES) is `pxengine --zygote`: one thread, Python initialised by px_interp_init, no px-io.
+int px_zygote_main(const px_launch *launch, int argc, char **argv);
+
+#endif

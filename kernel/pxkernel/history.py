@@ -1,0 +1,147 @@
+"""IPython's history database, opened late and written in batches.
+
+IPython wakes its writer thread at every cell, and the next cell then waits for the same lock while
+sqlite commits. Here the writer waits a moment after it was woken and takes all that came meanwhile:
+one wake and one commit for many cells. Readers (%history, history_request) write out first, as in
+IPython, so nobody sees less. The database itself is opened when the first line is to be written or
+somebody reads: a kernel that runs nothing leaves no session in it, and start-up does not pay.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from IPython.core.history import HistoryAccessor, HistoryManager, HistorySavingThread
+
+BATCH_SECONDS = 0.25
+
+
+class BatchingThread(HistorySavingThread):
+    """The writer: gives cells ``BATCH_SECONDS`` to gather after the first of them."""
+
+    def __init__(self, manager: LazyHistoryManager) -> None:
+        super().__init__(manager)
+        self.stopping = threading.Event()
+        self.save_flag = _GatheringFlag(self.stopping)
+        # A debugger leaves this thread alone.
+        self.pydev_do_not_trace = True
+        self.is_pydev_daemon_thread = True
+
+    def stop(self) -> None:
+        """End the thread at once, also while it gathers."""
+        self.stopping.set()
+        super().stop()
+
+
+class _GatheringFlag(threading.Event):
+    """An event whose ``wait`` returns a moment after ``set``, or at once when stopping."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def wait(self, timeout: float | None = None) -> bool:
+        done = super().wait(timeout)
+        if done:
+            self._stopping.wait(BATCH_SECONDS)
+        return done
+
+
+class LazyHistoryManager(HistoryManager):
+    """IPython's manager; database, session number and writer thread come with the first use."""
+
+    _connection: Any = None
+    _session: int = 0
+    _opening = False
+    _ready = False
+
+    def init_db(self) -> None:
+        """At construction nothing happens; later it opens (and re-opens a corrupt file)."""
+        if self._opening or not self.enabled:
+            super().init_db()
+
+    def new_session(self, conn: Any = None) -> None:
+        """A session row; none at construction."""
+        if conn is not None or self._connection is not None:
+            super().new_session(conn)
+
+    def _open(self) -> None:
+        if self._opening or self._connection is not None:
+            return
+        self._opening = True
+        try:
+            self.init_db()
+            self.new_session()
+        except Exception as error:
+            self.log.error(
+                "history in %s cannot be used (%s): this session's history stays in memory",
+                self.hist_file,
+                error,
+            )
+            self._switch_to_memory_history()
+            self.using_thread = False
+        finally:
+            self._opening = False
+
+    def __init__(self, shell: Any, config: Any = None, **traits: Any) -> None:
+        # Not HistoryManager's own __init__: it would open the database and start the thread.
+        HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
+        self.db_input_cache_lock = threading.Lock()
+        self.db_output_cache_lock = threading.Lock()
+        self.using_thread = self.enabled and str(self.hist_file) != ":memory:"
+        HistoryManager._instances.add(self)
+        self._ready = True
+
+    # ``db`` and ``session_number`` are plain attributes in IPython; here the first look opens.
+    @property
+    def db(self) -> Any:
+        if self._connection is None and self._ready:
+            self._open()
+        return self._connection
+
+    @db.setter
+    def db(self, connection: Any) -> None:
+        self._connection = connection
+
+    @property
+    def session_number(self) -> int:
+        if self._session == 0 and self._connection is None and self._ready:
+            self._open()
+        return self._session
+
+    @session_number.setter
+    def session_number(self, number: int) -> None:
+        self._session = number
+
+    @property
+    def save_thread(self) -> Any:
+        return self.__dict__.get("_writer")
+
+    @save_thread.setter
+    def save_thread(self, thread: Any) -> None:
+        self.__dict__["_writer"] = thread
+
+    def _restart_thread_if_stopped(self) -> None:
+        if self.save_thread is None and self.using_thread:
+            self._open()
+            if self.using_thread:
+                self.save_thread = BatchingThread(self)
+                self.save_thread.start()
+
+    def writeout_cache(self, conn: Any = None) -> None:
+        """Write what waits; nothing is opened when nothing waits."""
+        if conn is None and self._connection is None and not self.db_input_cache:
+            return
+        super().writeout_cache(conn)
+
+    def end_session(self) -> None:
+        """Close the session row, if there is one."""
+        if self._connection is not None or self.db_input_cache:
+            super().end_session()
+
+    def close(self) -> None:
+        """Stop the writer and close the database if it was opened."""
+        self._stop_save_thread()
+        if self._connection is not None:
+            self._connection.close()

@@ -1,0 +1,69 @@
+"""``sys.stdout`` and ``sys.stderr``: the C stream with the face of ipykernel's OutStream."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+from pxkernel import _kernel, messages
+
+
+class OutStream(_kernel.Stream):
+    """Text goes straight to the I/O thread, which sends it in pieces; parents as for displays."""
+
+    __module__ = "ipykernel.iostream"
+    topic: bytes | None = None
+    pub_thread: Any = None
+    echo: Any = None
+
+    def __new__(cls, *args: Any, name: str | None = None, **_ignored: Any) -> OutStream:
+        """``OutStream("stdout")``, or as libraries do ``OutStream(session, pub_thread, "stdout")``."""
+        return super().__new__(cls, _name_of(args, name))
+
+    def __init__(self, *args: Any, name: str | None = None, **_ignored: Any) -> None:
+        super().__init__(_name_of(args, name))
+        self._pid = os.getpid()
+
+    @property
+    def session(self) -> Any:
+        """The kernel's jupyter_client Session."""
+        from pxkernel.kernel import IPythonKernel
+
+        return IPythonKernel.instance().session
+
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """Header of the request that text written here belongs to."""
+        return messages.get_parent().get("header", {})
+
+    @parent_header.setter
+    def parent_header(self, header: dict[str, Any]) -> None:
+        messages.set_parent(header)
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """What this thread or task writes belongs to ``parent`` from now on."""
+        messages.set_parent(parent)
+
+    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
+        """``set_parent`` with a token for ``reset_thread_parent``."""
+        return messages.set_parent(parent)
+
+    def reset_thread_parent(self, token: Any) -> None:
+        """Undo the ``set_thread_parent`` that gave ``token``."""
+        messages.reset_parent(token)
+
+    def _is_master_process(self) -> bool:
+        return os.getpid() == self._pid
+
+    def __repr__(self) -> str:
+        return f"<ipykernel.iostream.OutStream name={self.name!r}>"
+
+
+def _name_of(args: tuple[Any, ...], name: str | None) -> str:
+    if name is not None:
+        return name
+    return next((word for word in args if isinstance(word, str)), "stdout")
+
+
+io.TextIOBase.register(OutStream)

@@ -1,0 +1,17 @@
+// interp.h: Python inside this executable: initialising is one step, running a kernel in it another, so that the
+// zygote can do the first once and the second in each forked child.
+#ifndef PX_KERNEL_INTERP_H
+#define PX_KERNEL_INTERP_H
+
+#include "kernel.h"
+#include "px/err.h"
+
+// px_interp_init initialises Python as launch->python would be: sys.executable, sys.prefix, sys.path, sys.argv (argc,
+// argv) as in the environment. The calling thread becomes Python's main thread and holds the GIL.
+px_err px_interp_init(const px_launch *launch, int argc, char **argv, px_error *reterr);
+
+// px_interp_run imports pxkernel.boot and calls its main() for px_kernel_current; returns the exit status (main()'s
+// result, or 1 with a traceback on stderr). GIL held.
+int px_interp_run(void);
+
+#endif
