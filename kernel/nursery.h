@@ -1,21 +1,41 @@
 // nursery.h: the zygote's half without Python: orders in, forks, deaths out. One thread, no ZeroMQ.
+//
+// The controller starts `pxengine --zygote` and talks JSON lines: orders on stdin, events on
+// stdout.
+//   in   {"op":"spawn","engine":3,"token":"…","log":path,"cluster":path of cluster.json,
+//         "env":{"NAME":"value" or null},"cwd":dir or null}
+//        {"op":"quit"}                                 kill who is left and end; the folder stays
+//   out  {"event":"ready","pid":…}                     once, when all is imported
+//        {"event":"spawned","engine":3,"pid":…}
+//        {"event":"failed","engine":3,"message":"…"}   the fork did not happen
+//        {"event":"exit","engine":3,"pid":…,"code":n or null,"signal":n or null}
+// The end of stdin means that the controller is gone: every engine is killed, the run folder
+// removed.
 #ifndef PX_KERNEL_NURSERY_H
 #define PX_KERNEL_NURSERY_H
 
-#include "zygote.h"
-
 #include "px/err.h"
+
+#include <stdint.h>
 
 typedef struct px_nursery px_nursery;
 
-// px_nursery_hooks surround a fork. Any but run may be NULL (set_env: setenv is used).
+// px_engine_args is what a forked engine needs to find its controller. Borrowed for the call.
+typedef struct px_engine_args {
+    uint32_t engine;          // its id in the cluster
+    const char *token;        // proves to the controller that it is the engine that was ordered
+    const char *cluster_file; // path of cluster.json
+} px_engine_args;
+
+// px_nursery_hooks surround a fork. Any but run may be NULL (set_env: setenv is used). When run is
+// called there is one thread, descriptors 1 and 2 are the engine's log, name, session, directory
+// and environment are its own, and no signal is blocked.
 typedef struct px_nursery_hooks {
     void (*before_fork)(void *context);
     void (*after_fork_parent)(void *context);
     void (*after_fork_child)(void *context);
-    void (*set_env)(void *context, const char *name,
-                    const char *value);                    // in the child; NULL: unset
-    int (*run)(void *context, const px_engine_args *args); // in the child; exit status
+    void (*set_env)(void *context, const char *name, const char *value); // child; NULL value: unset
+    int (*run)(void *context, const px_engine_args *args);               // child; its exit status
     void *context;
 } px_nursery_hooks;
 

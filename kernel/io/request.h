@@ -26,10 +26,9 @@ struct px_parent {
     px_bytes *header;   // as received, never NULL
     px_bytes *metadata; // never NULL
     px_bytes *content;  // never NULL
-    void *object;       // the Python object made of it, for px-main only; a borrowed pointer
 };
 
-// px_parent_new references frames of message; NULL when out of memory.
+// px_parent_new references frames of message.
 px_parent *px_parent_new(px_channel channel, const px_message *message);
 // px_parent_made makes one of a header (and metadata and content) that did not come from a socket.
 px_parent *px_parent_made(px_slice header, px_slice metadata, px_slice content);
@@ -53,7 +52,7 @@ typedef struct px_request {
     char started[PX_STAMP_SIZE]; // when its handler began
 } px_request;
 
-// px_request_new takes message on success.
+// px_request_new takes message.
 px_request *px_request_new(px_channel channel, px_message *message);
 void px_request_free(px_request *request);
 // px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply` appended.

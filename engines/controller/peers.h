@@ -1,0 +1,79 @@
+// peers.h: what relay.c (thread, connections) and route.c (messages) share. Thread px-relay only.
+#ifndef PX_ENGINES_PEERS_H
+#define PX_ENGINES_PEERS_H
+
+#include "flight.h"
+#include "relay.h"
+
+#include "px/cluster.h"
+#include "px/link.h"
+#include "px/loop.h"
+
+#include <uthash.h>
+
+typedef enum px_role { PX_ROLE_NONE, PX_ROLE_CLIENT, PX_ROLE_ENGINE } px_role;
+
+// px_peer is one work connection.
+typedef struct px_peer {
+    px_letter again; // posted to ourselves to go on reading
+    bool again_posted, closed;
+    px_relay *relay;
+    px_link *link;
+    px_source *source;
+    int events; // what the loop waits for
+    px_role role;
+    uint32_t id;
+    px_ns opened;
+    struct px_peer *slow;         // we are not read until this one has taken its messages
+    struct px_peer *waiting;      // first of those who are not read because of us
+    struct px_peer *next_waiting; // in the list of slow
+    struct px_peer *next, *prev;  // all
+    UT_hash_handle hh;            // clients by id
+} px_peer;
+
+// px_debtor is an engine as the relay knows it: from the moment it is expected, for ever, so that a
+// late request hears how it ended.
+typedef struct px_debtor {
+    uint32_t id;
+    px_peer *peer; // NULL before it connects and after its connection ended
+    px_flight *flight;
+    px_tally *tally;
+    bool connected; // once
+    bool dead;
+    int signal, code;
+    char *cause;
+    UT_hash_handle hh;
+} px_debtor;
+
+struct px_relay {
+    pthread_t thread;
+    px_loop *loop;
+    px_mailbox box;
+    px_mailbox *news;
+    px_session *session;
+    size_t high_water;
+    int listener;
+    px_source *listen_source;
+    px_timer *door_timer; // while somebody has not registered
+    px_peer *peers;
+    px_peer *clients;
+    px_debtor *debtors;
+    struct invitation *invitations;
+    atomic_bool watched;
+    px_news active;
+};
+
+px_peer *px__relay_client(px_relay *relay, uint32_t id);
+px_debtor *px__relay_debtor(px_relay *relay, uint32_t id);
+// px__relay_send sends to a peer on behalf of source (NULL: ourselves), which is not read further
+// when the peer is slow. Errors are dropped: the peer's end is read from its connection.
+void px__relay_send(px_peer *peer, const px_frames *frames, px_peer *source);
+
+// px__route forwards one message of a registered peer. PX_EFORMAT: the peer breaks the protocol.
+px_err px__route(px_peer *from, px_frames *frames, px_error *reterr);
+// px__route_lost answers everything a dead engine owes.
+void px__route_lost(px_relay *relay, px_debtor *debtor);
+// px__route_client_gone lets engines close the segments that a client will not map any more.
+void px__route_client_gone(px_relay *relay, uint32_t client);
+
+#endif

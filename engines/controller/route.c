@@ -1,0 +1,240 @@
+// route.c: one message in, one or more out, by the route frame alone.
+//
+// A request for n engines arrives once and leaves n times: each copy has a route frame of its own
+// and shares all other frames. Replies and outputs pass as they came. What a client sends cannot
+// name another client, what an engine sends cannot name another engine: both are who their
+// connection is.
+//
+// Order: messages of one sender to one receiver stay in order. A LOST comes after everything that
+// the engine had written before its end.
+
+#include "peers.h"
+
+#include "px/json.h"
+#include "px/log.h"
+
+#include <stdio.h>
+
+#define MESSAGE_FRAMES 7 // at least: route, delimiter, signature, header, parent, metadata, content
+
+// active tells the admin, if it asked, that something goes on.
+static void active(px_relay *relay)
+{
+    if (atomic_load_explicit(&relay->watched, memory_order_relaxed) &&
+        atomic_exchange(&relay->watched, false)) {
+        px_mailbox_post(relay->news, &relay->active.letter);
+    }
+}
+
+// lost_content is the content of a LOST message.
+static void lost_content(px_buf *out, uint32_t engine, const px_debtor *debtor)
+{
+    char text[640];
+    if (debtor == NULL) {
+        (void)snprintf(text, sizeof(text),
+                       "there is no engine %u in this cluster (ids are never used again; rc.ids "
+                       "lists those that live)",
+                       engine);
+    } else {
+        (void)snprintf(text, sizeof(text), "engine %u: %s", engine,
+                       debtor->cause != NULL ? debtor->cause : "its process ended");
+    }
+    px_jsonw w = px_jsonw_to(out);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "error");
+    px_jsonw_key_string(&w, "ename", "EngineError");
+    px_jsonw_key_string(&w, "evalue", text);
+    px_jsonw_key(&w, "traceback");
+    px_jsonw_array(&w);
+    px_jsonw_end_array(&w);
+    px_jsonw_key_int(&w, "engine", engine);
+    px_jsonw_key(&w, "signal");
+    if (debtor != NULL && debtor->signal >= 0) {
+        px_jsonw_int(&w, debtor->signal);
+    } else {
+        px_jsonw_null(&w);
+    }
+    px_jsonw_key(&w, "code");
+    if (debtor != NULL && debtor->code >= 0) {
+        px_jsonw_int(&w, debtor->code);
+    } else {
+        px_jsonw_null(&w);
+    }
+    px_jsonw_key_string(&w, "cause", debtor != NULL ? debtor->cause : "no such engine");
+    px_jsonw_end_object(&w);
+}
+
+// send_lost tells one client that one task is lost with its engine.
+static void send_lost(px_peer *client, uint64_t task, uint32_t engine, const px_debtor *debtor)
+{
+    PX_AUTO_BUF content = {0};
+    lost_content(&content, engine, debtor);
+    PX_AUTO_FRAMES frames = {0};
+    px_bytes *route = NULL;
+    px_outgoing message = {.msg_type = "error", .content = px_buf_slice(&content)};
+    px_route to = {.kind = PX_ROUTE_LOST, .client = client->id, .task = task, .n = 1};
+    if (px_buf_status(&content) != PX_OK || px_route_encode(&to, &engine, &route) != PX_OK) {
+        return;
+    }
+    if (px_frames_push(&frames, route) != PX_OK) {
+        px_bytes_unref(route);
+        return;
+    }
+    if (px_session_compose(client->relay->session, &message, &frames) == PX_OK) {
+        px__relay_send(client, &frames, NULL);
+    }
+}
+
+void px__route_lost(px_relay *relay, px_debtor *debtor)
+{
+    uint32_t client_id;
+    uint64_t task;
+    while (px_flight_next(debtor->flight, &client_id, &task)) {
+        px_peer *client = px__relay_client(relay, client_id);
+        atomic_fetch_sub(&debtor->tally->in_flight, 1);
+        atomic_fetch_add(&debtor->tally->failed, 1);
+        if (client != NULL) {
+            send_lost(client, task, debtor->id, debtor);
+        }
+    }
+    active(relay);
+}
+
+// forward sends frames to one engine under a route frame of its own.
+static px_err forward(px_peer *from, const px_route *route, uint32_t engine, px_peer *to,
+                      const px_frames *frames)
+{
+    px_route own = {.kind = route->kind,
+                    .flags = route->flags,
+                    .client = from->id,
+                    .task = route->task,
+                    .n = 1};
+    PX_AUTO_FRAMES copy = {0};
+    px_bytes *head = NULL;
+    PX_TRY(px_route_encode(&own, &engine, &head));
+    if (px_frames_push(&copy, head) != PX_OK) {
+        px_bytes_unref(head);
+        return PX_ENOMEM;
+    }
+    PX_TRY(px_frames_share(&copy, frames, 1, px_frames_count(frames) - 1));
+    px__relay_send(to, &copy, from);
+    return PX_OK;
+}
+
+// release tells an engine that nobody will map the segments of its replies to a client any more: of
+// one task, or of all (task 0).
+static void release(px_peer *engine, uint32_t client, uint64_t task)
+{
+    px_route route = {.kind = PX_ROUTE_RELEASE, .client = client, .task = task, .n = 1};
+    PX_AUTO_FRAMES frames = {0};
+    px_bytes *head = NULL;
+    if (px_route_encode(&route, &engine->id, &head) != PX_OK) {
+        return;
+    }
+    if (px_frames_push(&frames, head) != PX_OK) {
+        px_bytes_unref(head);
+        return;
+    }
+    px__relay_send(engine, &frames, NULL);
+}
+
+void px__route_client_gone(px_relay *relay, uint32_t client)
+{
+    px_debtor *debtor, *next;
+    HASH_ITER (hh, relay->debtors, debtor, next) {
+        if (debtor->peer != NULL) {
+            release(debtor->peer, client, 0);
+        }
+    }
+}
+
+static void request_one(px_peer *from, const px_route *route, uint32_t engine,
+                        const px_frames *frames)
+{
+    px_debtor *debtor = px__relay_debtor(from->relay, engine);
+    if (debtor != NULL && !debtor->connected) {
+        debtor = NULL; // ordered, but nobody can know its id yet
+    }
+    if (debtor == NULL || debtor->dead) {
+        send_lost(from, route->task, engine, debtor);
+        return;
+    }
+    if (px_flight_add(debtor->flight, from->id, route->task) != PX_OK) {
+        px_log_error("relay: out of memory for a request", "engine=%u", engine);
+        return;
+    }
+    atomic_fetch_add(&debtor->tally->in_flight, 1);
+    // Without a connection it is about to be declared dead, with all it owes: LOST follows.
+    if (debtor->peer != NULL && forward(from, route, engine, debtor->peer, frames) != PX_OK) {
+        px_log_error("relay: out of memory for a request", "engine=%u", engine);
+    }
+}
+
+static px_err from_client(px_peer *from, const px_route *route, const px_frames *frames,
+                          px_error *reterr)
+{
+    switch (route->kind) {
+    case PX_ROUTE_REQUEST:
+        for (uint32_t i = 0; i < route->n; i++) {
+            request_one(from, route, px_route_engine(route, i), frames);
+        }
+        active(from->relay);
+        return PX_OK;
+    case PX_ROUTE_RELEASE:
+    case PX_ROUTE_STDIN: {
+        px_debtor *debtor =
+            route->n == 1 ? px__relay_debtor(from->relay, px_route_engine(route, 0)) : NULL;
+        return debtor != NULL && debtor->peer != NULL
+                   ? forward(from, route, debtor->id, debtor->peer, frames)
+                   : PX_OK; // the one who asked, or holds the segments, is gone
+    }
+    default:
+        return px_error_set(reterr, PX_EFORMAT, "a client sent a message of kind %u", route->kind);
+    }
+}
+
+static px_err from_engine(px_peer *from, const px_route *route, const px_frames *frames,
+                          px_error *reterr)
+{
+    bool known = route->kind == PX_ROUTE_REPLY || route->kind == PX_ROUTE_OUTPUT ||
+                 route->kind == PX_ROUTE_STDIN;
+    if (!known || route->n != 1 || px_route_engine(route, 0) != from->id) {
+        return px_error_set(reterr, PX_EFORMAT, "an engine sent a message of kind %u for another",
+                            route->kind);
+    }
+    if (route->kind == PX_ROUTE_REPLY) {
+        px_debtor *debtor = px__relay_debtor(from->relay, from->id);
+        if (!px_flight_take(debtor->flight, route->client, route->task)) {
+            px_log_debug("relay: reply to nothing", "engine=%u", from->id);
+            return PX_OK;
+        }
+        atomic_fetch_sub(&debtor->tally->in_flight, 1);
+        atomic_fetch_add(&debtor->tally->done, 1);
+        if ((route->flags & PX_ROUTE_FAILED) != 0) {
+            atomic_fetch_add(&debtor->tally->failed, 1);
+        }
+        active(from->relay);
+    }
+    px_peer *client = px__relay_client(from->relay, route->client);
+    if (client != NULL) {
+        px__relay_send(client, frames, from);
+    } else if (route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_SEGMENTS) != 0) {
+        release(from, route->client, route->task);
+    }
+    return PX_OK;
+}
+
+px_err px__route(px_peer *from, px_frames *frames, px_error *reterr)
+{
+    px_route route;
+    size_t n = px_frames_count(frames);
+    if (n == 0 || px_route_decode(px_frames_get(frames, 0), &route) != PX_OK) {
+        return px_error_set(reterr, PX_EFORMAT, "the route frame is malformed");
+    }
+    if (n < MESSAGE_FRAMES && route.kind != PX_ROUTE_RELEASE) {
+        return px_error_set(reterr, PX_EFORMAT, "a message of %zu frames, %d at least are needed",
+                            n, MESSAGE_FRAMES);
+    }
+    return from->role == PX_ROLE_CLIENT ? from_client(from, &route, frames, reterr)
+                                        : from_engine(from, &route, frames, reterr);
+}
