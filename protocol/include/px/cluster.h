@@ -82,6 +82,9 @@ px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr);
 // px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the folder of a controller that is gone
 // (only when the lock is free); true when it removed one.
 bool px_cluster_alive(const char *folder);
+// px_cluster_lock makes the folder (0700) if need be and takes its lock, for the controller's life: close ret_fd to let go. PX_EEXIST when
+// another controller holds it.
+px_err px_cluster_lock(const char *folder, int *ret_fd, px_error *reterr);
 bool px_cluster_sweep(const char *folder);
 
 #endif

@@ -1,0 +1,16 @@
+#include "px/curve.h"
+
+#include <zmq.h>
+
+#include "zeromq.h"
+
+px_err px_curve_new(px_curve_keys *ret_keys)
+{
+    px_curve_keys keys;
+
+    if (zmq_curve_keypair(keys.publickey, keys.secretkey) != 0) {
+        return px__zmq_err();
+    }
+    *ret_keys = keys;
+    return PX_OK;
+}

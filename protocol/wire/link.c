@@ -1,0 +1,331 @@
+// One connection inside a cluster: why not ZeroMQ here is a matter of microseconds (a message through a broker 19 to 70 against 83 to
+// 220) and of knowing at once when the peer is gone.
+//
+// A send takes the lock, and if nothing is queued gathers head and frames into one sendmsg straight from
+// where they lie. What the socket does not take becomes a parcel that holds references to the frames; as
+// long as there are parcels, later messages queue behind them, so the order of messages is the order in which the lock
+// was taken. The owner is woken to ask for PX_WRITABLE and flushes, many parcels in one call.
+//
+// A message is never torn: if its rest cannot be queued, the connection is broken on purpose.
+#include "link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MAX_IOV 256
+
+static void put(uint8_t *wire, uint64_t number, int n_bytes)
+{
+    for (int i = 0; i < n_bytes; i++) {
+        wire[i] = (uint8_t)(number >> (8 * i));
+    }
+}
+
+static size_t head_size_of(const px_frames *frames)
+{
+    return PX__LINK_LEAD + 8 * frames->n;
+}
+
+static void write_head(const px_frames *frames, uint8_t *head)
+{
+    put(head, PX__LINK_MAGIC, 4);
+    put(head + 4, frames->n, 4);
+    for (size_t i = 0; i < frames->n; i++) {
+        put(head + PX__LINK_LEAD + 8 * i, px_frames_get(frames, i).size, 8);
+    }
+}
+
+// Adds the parts of a message from (index, offset) on to iov; gives the new number of entries.
+static size_t gather(struct iovec *iov, size_t n_iov, const px_frames *frames, px_slice head,
+                     size_t index, size_t offset)
+{
+    for (; index <= frames->n && n_iov < MAX_IOV; index++) {
+        px_slice part = index == 0 ? head : px_frames_get(frames, index - 1);
+        if (part.size > offset) {
+            iov[n_iov].iov_base = (void *)(uintptr_t)(part.data + offset); // not written through
+            iov[n_iov].iov_len = part.size - offset;
+            n_iov++;
+        }
+        offset = 0;
+    }
+    return n_iov;
+}
+
+// Moves (index, offset) over at most written bytes; gives what is left of written.
+static size_t advance(const px_frames *frames, size_t head_size, size_t written, size_t *index,
+                      size_t *offset)
+{
+    while (*index <= frames->n) {
+        size_t size = *index == 0 ? head_size : px_frames_get(frames, *index - 1).size;
+        if (written < size - *offset) {
+            *offset += written;
+            return 0;
+        }
+        written -= size - *offset;
+        *offset = 0;
+        ++*index;
+    }
+    return written;
+}
+
+// One sendmsg. PX_EAGAIN when the socket takes nothing now.
+static px_err push_out(px_link *link, struct iovec *iov, size_t n_iov, size_t *ret_written)
+{
+    const struct msghdr message = {.msg_iov = iov, .msg_iovlen = n_iov};
+
+    for (;;) {
+        ssize_t written = sendmsg(link->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (written >= 0) {
+            *ret_written = (size_t)written;
+            return PX_OK;
+        }
+        if (errno == EINTR) {
+            continue;
+        }
+        if (errno == EAGAIN || errno == ENOBUFS) {
+            return PX_EAGAIN;
+        }
+        return PX_ECLOSED;
+    }
+}
+
+static void drop_first(px_link *link)
+{
+    px__parcel *parcel = link->first;
+
+    link->first = parcel->next;
+    if (link->first == NULL) {
+        link->last = NULL;
+    }
+    px_frames_done(&parcel->frames);
+    free(parcel);
+}
+
+static void break_off(px_link *link)
+{
+    link->broken = true;
+    while (link->first != NULL) {
+        drop_first(link);
+    }
+    link->queued = 0;
+}
+
+// Queues a message from (index, offset) on.
+static px_err enqueue(px_link *link, const px_frames *frames, size_t index, size_t offset,
+                      size_t left)
+{
+    size_t head_size = head_size_of(frames);
+    px__parcel *parcel = malloc(sizeof(*parcel) + head_size);
+    if (parcel == NULL) {
+        return PX_ENOMEM;
+    }
+    *parcel = (px__parcel){.index = index, .offset = offset, .head_size = head_size};
+    px_err err = px_frames_share(&parcel->frames, frames, 0, frames->n);
+    if (err != PX_OK) {
+        free(parcel);
+        return err;
+    }
+    write_head(frames, parcel->head);
+    if (link->last != NULL) {
+        link->last->next = parcel;
+    } else {
+        link->first = parcel;
+    }
+    link->last = parcel;
+    link->queued += left;
+    return PX_OK;
+}
+
+// Writes what the socket takes, with the lock held and nothing queued; queues the rest.
+static px_err send_now(px_link *link, const px_frames *frames)
+{
+    uint8_t head[PX__LINK_LEAD + 8 * PX_LINK_MAX_FRAMES];
+    struct iovec iov[MAX_IOV];
+    size_t head_size = head_size_of(frames);
+    size_t left = head_size + px_frames_bytes(frames);
+    size_t total = left;
+    size_t index = 0;
+    size_t offset = 0;
+
+    write_head(frames, head);
+    while (left > 0) {
+        size_t written = 0;
+        size_t n_iov = gather(iov, 0, frames, px_slice_of(head, head_size), index, offset);
+        px_err err = push_out(link, iov, n_iov, &written);
+        if (err == PX_EAGAIN) {
+            break;
+        }
+        if (err != PX_OK) {
+            break_off(link);
+            return err;
+        }
+        (void)advance(frames, head_size, written, &index, &offset); // it is this message's only
+        left -= written;
+    }
+    if (left == 0) {
+        return PX_OK;
+    }
+    px_err err = enqueue(link, frames, index, offset, left);
+    if (err != PX_OK && left < total) {
+        break_off(link);
+        px_link_shutdown(link); // the peer must not take the next message for the rest of this one
+    }
+    return err;
+}
+
+px_err px_link_send(px_link *link, const px_frames *frames)
+{
+    void (*wake)(void *context) = NULL;
+    px_err err;
+
+    if (frames->n == 0 || frames->n > PX_LINK_MAX_FRAMES) {
+        return PX_EINVAL;
+    }
+    (void)pthread_mutex_lock(&link->lock);
+    void *context = link->wake_context;
+    if (link->broken) {
+        err = PX_ECLOSED;
+    } else if (link->first != NULL) {
+        err = enqueue(link, frames, 0, 0, head_size_of(frames) + px_frames_bytes(frames));
+    } else {
+        err = send_now(link, frames);
+        if (link->first != NULL) {
+            wake = link->wake;
+        }
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (wake != NULL) {
+        wake(context);
+    }
+    return err;
+}
+
+// Gathers from as many parcels as fit.
+static size_t gather_queue(px_link *link, struct iovec *iov)
+{
+    size_t n_iov = 0;
+
+    for (px__parcel *p = link->first; p != NULL && n_iov < MAX_IOV; p = p->next) {
+        n_iov = gather(iov, n_iov, &p->frames, px_slice_of(p->head, p->head_size), p->index,
+                       p->offset);
+    }
+    return n_iov;
+}
+
+static px_err flush(px_link *link)
+{
+    struct iovec iov[MAX_IOV];
+
+    while (link->first != NULL) {
+        size_t written = 0;
+        size_t n_iov = gather_queue(link, iov);
+        px_err err = push_out(link, iov, n_iov, &written);
+        if (err == PX_ECLOSED) {
+            break_off(link);
+        }
+        if (err != PX_OK) {
+            return err;
+        }
+        link->queued -= written;
+        while (link->first != NULL) {
+            px__parcel *p = link->first;
+            written = advance(&p->frames, p->head_size, written, &p->index, &p->offset);
+            if (p->index <= p->frames.n) {
+                break;
+            }
+            drop_first(link);
+        }
+    }
+    return PX_OK;
+}
+
+px_err px_link_flush(px_link *link)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    px_err err = link->broken ? PX_ECLOSED : flush(link);
+    (void)pthread_mutex_unlock(&link->lock);
+    return err;
+}
+
+bool px_link_wants_write(px_link *link)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    bool wants = link->first != NULL;
+    (void)pthread_mutex_unlock(&link->lock);
+    return wants;
+}
+
+size_t px_link_queued(px_link *link)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    size_t queued = link->queued;
+    (void)pthread_mutex_unlock(&link->lock);
+    return queued;
+}
+
+void px_link_set_wake(px_link *link, void (*wake)(void *context), void *context)
+{
+    (void)pthread_mutex_lock(&link->lock);
+    link->wake = wake;
+    link->wake_context = context;
+    (void)pthread_mutex_unlock(&link->lock);
+}
+
+px_err px_link_adopt(int fd, uint64_t max_bytes, px_link **ret_link)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    px_link *link = calloc(1, sizeof(*link));
+    if (link == NULL) {
+        return PX_ENOMEM;
+    }
+    int errnum = pthread_mutex_init(&link->lock, NULL);
+    if (errnum != 0) {
+        free(link);
+        return px_err_from_errno(errnum);
+    }
+    link->fd = fd;
+    link->max_bytes = max_bytes;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
+        link->peer_pid = peer.pid;
+    }
+    *ret_link = link;
+    return PX_OK;
+}
+
+void px_link_close(px_link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    break_off(link);
+    px__inbox_done(&link->in);
+    (void)close(link->fd); // what was queued is dropped anyway
+    (void)pthread_mutex_destroy(&link->lock);
+    free(link);
+}
+
+void px_link_shutdown(px_link *link)
+{
+    (void)shutdown(link->fd, SHUT_RDWR); // fails when it is over already
+}
+
+int px_link_fd(const px_link *link)
+{
+    return link->fd;
+}
+
+pid_t px_link_peer_pid(const px_link *link)
+{
+    return link->peer_pid;
+}
+
+void px_link_set_limit(px_link *link, uint64_t max_bytes)
+{
+    link->max_bytes = max_bytes;
+}

@@ -1,0 +1,50 @@
+// link.h (internal): the two halves of a link, link.c (sending, life) and link_recv.c.
+#ifndef PX_LINK_INTERNAL_H
+#define PX_LINK_INTERNAL_H
+
+#include <pthread.h>
+
+#include "px/link.h"
+
+#define PX__LINK_MAGIC UINT32_C(0x314c5850) // 'PXL1', little endian
+#define PX__LINK_LEAD 8                     // magic and number of frames
+
+// px__parcel is a message, or the rest of one, that the socket did not take yet.
+typedef struct px__parcel {
+    struct px__parcel *next;
+    px_frames frames;
+    size_t index;  // the part being written: 0 is the head, then the frames
+    size_t offset; // in that part
+    size_t head_size;
+    uint8_t head[];
+} px__parcel;
+
+typedef struct px__inbox {
+    uint8_t *buffer;
+    size_t from, to;    // what is read and not yet used
+    bool drained;       // the last read left nothing behind in the socket
+    uint32_t n_frames;  // of the message that is coming; 0: its head is not complete
+    uint64_t *sizes;    // of its frames
+    size_t sizes_capacity;
+    px_frames frames;   // the last one may be incomplete
+    uint8_t *rest;      // where it goes on
+    size_t rest_size;   // what it lacks
+    px_bytes *partial;  // the incomplete one; not yet in frames
+} px__inbox;
+
+struct px_link {
+    int fd;
+    pid_t peer_pid;
+    uint64_t max_bytes;
+    px__inbox in;
+    pthread_mutex_t lock; // guards what follows
+    px__parcel *first, *last;
+    size_t queued;
+    bool broken;
+    void (*wake)(void *context);
+    void *wake_context;
+};
+
+void px__inbox_done(px__inbox *in);
+
+#endif
