@@ -1,9 +1,10 @@
 #include "px/id.h"
 
+#include <uuid/uuid.h>
+
 #include <errno.h>
 #include <stdint.h>
 #include <sys/random.h>
-#include <uuid/uuid.h>
 
 static const char hex_digits[] = "0123456789abcdef";
 

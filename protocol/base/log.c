@@ -1,6 +1,8 @@
-// A log line is one write(2) of one stack buffer: no lock, no allocation, lines never mix, and a full
-// disk or a closed stderr loses lines instead of stopping the process.
+// A log line is one write(2) of one stack buffer: no lock, no allocation, lines never mix, and a
+// full disk or a closed stderr loses lines instead of stopping the process.
 #include "px/log.h"
+
+#include "px/time.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -9,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "px/time.h"
 
 #define LINE_SIZE 2048
 
@@ -71,7 +71,7 @@ void px_log_write(px_log_level level, const char *event, const char *format, ...
     }
     px_stamp_now(stamp);
     (void)pthread_getname_np(pthread_self(), thread, sizeof(thread)); // "?" then
-    const size_t room = sizeof(line) - 1; // the newline's place
+    const size_t room = sizeof(line) - 1;                             // the newline's place
     size_t size = clip(snprintf(line, room, "%s %-7s %s: %s%s", stamp, level_names[level], thread,
                                 event, *format == '\0' ? "" : " "),
                        room);

@@ -1,6 +1,6 @@
-// The bridge between threads. A post is a lock, two stores and an unlock; only the first letter in an
-// empty box also writes the eventfd, so a burst costs the reader one wake. One lock gives one total
-// order over all posters, which the order of a cell's outputs rests on.
+// The bridge between threads. A post is a lock, two stores and an unlock; only the first letter in
+// an empty box also writes the eventfd, so a burst costs the reader one wake. One lock gives one
+// total order over all posters, which the order of a cell's outputs rests on.
 //
 // The eventfd is readable exactly while the box is not empty: it is written under the lock when the
 // first letter comes and read under the lock when the last one goes. Both are single non-blocking

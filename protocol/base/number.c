@@ -1,8 +1,9 @@
-// The one place where text becomes a number: whole text, decimal, within bounds, no locale, no errno.
+// The one place where text becomes a number: whole text, decimal, within bounds, no locale, no
+// errno.
+#include "px/id.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "px/id.h"
 
 px_err px_parse_number(const char *text, long long low, long long high, long long *ret_number)
 {

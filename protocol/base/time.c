@@ -1,5 +1,5 @@
-// Time stamps are made for every message, so the slow part (calendar arithmetic) is done once a second
-// and thread, and the digits are written by hand.
+// Time stamps are made for every message, so the slow part (calendar arithmetic) is done once a
+// second and thread, and the digits are written by hand.
 #include "px/time.h"
 
 #include <stdint.h>

@@ -1,17 +1,20 @@
 // One thread's event loop: epoll over everything.
 //
-// Plain descriptors and mailboxes are level-triggered: what was not drained is reported again. A ZeroMQ
-// socket's descriptor is another thing: it becomes readable when the socket's state may have changed, and
-// any call on the socket (a send, too) may take that mark away. The classic mistake is to sleep
-// after such a call. So the loop asks every ZeroMQ socket for its state (the probe) before each wait, after all
-// callbacks have run, and does not sleep while one has something; a change after that question makes the
-// descriptor readable. That is the order in which zmq_poll works too, without its list of
-// descriptors built anew for every wait.
+// Plain descriptors and mailboxes are level-triggered: what was not drained is reported again. A
+// ZeroMQ socket's descriptor is another thing: it becomes readable when the socket's state may have
+// changed, and any call on the socket (a send, too) may take that mark away. The classic mistake is
+// to sleep after such a call. So the loop asks every ZeroMQ socket for its state (the probe) before
+// each wait, after all callbacks have run, and does not sleep while one has something; a change
+// after that question makes the descriptor readable. That is the order in which zmq_poll works too,
+// without its list of descriptors built anew for every wait.
 //
-// Order in a round: descriptors as the kernel reports them, then ZeroMQ sockets, then timers. A source is
-// called at most once a round. What a callback removes is not called any more, at once; its
-// memory is given back when the outermost round ends, so a callback may remove anything, itself too.
+// Order in a round: descriptors as the kernel reports them, then ZeroMQ sockets, then timers. A
+// source is called at most once a round. What a callback removes is not called any more, at once;
+// its memory is given back when the outermost round ends, so a callback may remove anything, itself
+// too.
 #include "loop.h"
+
+#include <utlist.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -19,7 +22,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <utlist.h>
 
 #define EVENTS_A_ROUND 64
 
@@ -35,8 +37,7 @@ px_err px_loop_new(px_loop **ret_loop)
         loop->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}; // NULL: the stop
-    if (loop->stop_fd < 0 ||
-        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->stop_fd, &event) != 0) {
+    if (loop->stop_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->stop_fd, &event) != 0) {
         px_err err = px_err_from_errno(errno);
         px_loop_free(loop);
         return err;
@@ -50,8 +51,7 @@ static void free_dead(px_loop *loop)
     px_source *source;
     px_source *next;
 
-    DL_FOREACH_SAFE(loop->dead_sources, source, next)
-    {
+    DL_FOREACH_SAFE (loop->dead_sources, source, next) {
         free(source);
     }
     loop->dead_sources = NULL;
@@ -131,11 +131,13 @@ static px_err add_source(px_loop *loop, const px_source *draft, px_source **ret_
     return PX_OK;
 }
 
-px_err px_loop_add_fd(px_loop *loop, const char *name, int fd, int events, px_ready *ready,
-                      void *context, px_source **ret_source)
+px_err px_loop_watch(px_loop *loop, const px_watch *watch, px_source **ret_source)
 {
-    const px_source draft = {
-        .name = name, .fd = fd, .events = events, .ready = ready, .context = context};
+    const px_source draft = {.name = watch->name,
+                             .fd = watch->fd,
+                             .events = watch->events,
+                             .ready = watch->ready,
+                             .context = watch->context};
     return add_source(loop, &draft, ret_source);
 }
 
@@ -227,7 +229,8 @@ static bool probe_all(px_loop *loop)
         return false;
     }
     for (px_source *source = loop->sources; source != NULL; source = source->next) {
-        source->fired = source->probe != NULL && (source->probe(source->target) & source->events) != 0;
+        source->fired =
+            source->probe != NULL && (source->probe(source->target) & source->events) != 0;
         any = any || source->fired;
     }
     return any;
@@ -248,8 +251,8 @@ static void dispatch_probed(px_loop *loop)
                 source->ready(source->context, events);
             }
         }
-        // The callback may have removed this source or the one behind it: a removed source stands in the
-        // dead list, so go on from its place only if it is still in ours.
+        // The callback may have removed this source or the one behind it: a removed source stands
+        // in the dead list, so go on from its place only if it is still in ours.
         next = source->removed ? loop->sources : source->next;
     }
 }

@@ -2,11 +2,12 @@
 #ifndef PX_LOOP_INTERNAL_H
 #define PX_LOOP_INTERNAL_H
 
-#include <stdatomic.h>
-
 #include "px/loop.h"
 
-// px__probe tells what is ready on something whose descriptor says only "look again": a ZeroMQ socket.
+#include <stdatomic.h>
+
+// px__probe tells what is ready on something whose descriptor says only "look again": a ZeroMQ
+// socket.
 typedef int px__probe(void *target);
 
 struct px_source {
@@ -57,10 +58,12 @@ struct px_loop {
     px_ns firing_now;
 };
 
-// px__loop_add_probed adds something of which fd becomes readable whenever probe(target) may have changed.
+// px__loop_add_probed adds something of which fd becomes readable whenever probe(target) may have
+// changed.
 px_err px__loop_add_probed(px_loop *loop, const px_source *draft, px_source **ret_source);
 
-// px__timers_wait_ms is how long a wait may last: until the next timer, at most limit_ms (-1: no limit).
+// px__timers_wait_ms is how long a wait may last: until the next timer, at most limit_ms (-1: no
+// limit).
 int px__timers_wait_ms(const px_loop *loop, int limit_ms);
 void px__timers_fire(px_loop *loop);
 void px__timers_free_dead(px_loop *loop);

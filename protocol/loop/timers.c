@@ -1,13 +1,14 @@
-// Timers of a loop: a binary heap by due time. Room for every timer is taken when it is added, so setting one
-// cannot fail.
+// Timers of a loop: a binary heap by due time. Room for every timer is taken when it is added, so
+// setting one cannot fail.
 //
-// A timer fires at most once in a round. One that is set to the past while timers fire is due in the next
-// round: a callback that always asks for "now" cannot keep the others waiting.
-#include <limits.h>
-#include <stdlib.h>
+// A timer fires at most once in a round. One that is set to the past while timers fire is due in
+// the next round: a callback that always asks for "now" cannot keep the others waiting.
+#include "loop.h"
+
 #include <utlist.h>
 
-#include "loop.h"
+#include <limits.h>
+#include <stdlib.h>
 
 static void place(px_loop *loop, px_timer *timer, size_t index)
 {
@@ -76,8 +77,7 @@ void px_timer_set(px_timer *timer, px_ns due)
     sift_up(loop, timer, loop->n_armed++);
 }
 
-px_err px_loop_add_timer(px_loop *loop, const char *name, px_ns due, px_ns period,
-                         px_timer_fired *fired, void *context, px_timer **ret_timer)
+px_err px_loop_alarm(px_loop *loop, const px_alarm *alarm, px_timer **ret_timer)
 {
     if (loop->n_timers == loop->heap_capacity) {
         size_t capacity = loop->heap_capacity == 0 ? 16 : 2 * loop->heap_capacity;
@@ -93,14 +93,15 @@ px_err px_loop_add_timer(px_loop *loop, const char *name, px_ns due, px_ns perio
         return PX_ENOMEM;
     }
     *timer = (px_timer){.loop = loop,
-                        .name = name,
-                        .period = period,
-                        .fired = fired,
-                        .context = context,
+
+                        .name = alarm->name,
+                        .period = alarm->period,
+                        .fired = alarm->fired,
+                        .context = alarm->context,
                         .place = PX__NOT_ARMED};
     DL_APPEND(loop->timers, timer);
     loop->n_timers++;
-    px_timer_set(timer, due);
+    px_timer_set(timer, alarm->due);
     if (ret_timer != NULL) {
         *ret_timer = timer;
     }
@@ -162,8 +163,7 @@ static void free_list(px_timer **list)
     px_timer *timer;
     px_timer *next;
 
-    DL_FOREACH_SAFE(*list, timer, next)
-    {
+    DL_FOREACH_SAFE (*list, timer, next) {
         free(timer);
     }
     *list = NULL;

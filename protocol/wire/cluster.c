@@ -1,9 +1,10 @@
 // The route frame, and the folder in which a cluster lives.
 //
 // A controller holds the flock of the folder's `lock` for its life; the kernel drops it however the
-// controller ends. So "alive" is a question to the kernel, never to a pid file, and whoever gets the
-// lock of a folder may remove it. The lock file may be removed by its holder only, and a lock counts only while
-// the file is still the one that the path names: that closes the race between a sweep and a start.
+// controller ends. So "alive" is a question to the kernel, never to a pid file, and whoever gets
+// the lock of a folder may remove it. The lock file may be removed by its holder only, and a lock
+// counts only while the file is still the one that the path names: that closes the race between a
+// sweep and a start.
 #include "px/cluster.h"
 
 #include <dirent.h>
@@ -44,7 +45,7 @@ px_err px_route_decode(px_slice frame, px_route *ret_route)
                             .task = get(frame.data + 8, 8),
                             .n = (uint32_t)get(frame.data + 16, 4),
                             .engines = frame.data + PX_ROUTE_SIZE};
-    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_STDIN ||
+    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_RELEASE ||
         get(frame.data + 20, 4) != 0 || route.n > PX_ROUTE_MAX_ENGINES ||
         frame.size != PX_ROUTE_SIZE + (size_t)4 * route.n) {
         return PX_EFORMAT;
@@ -121,8 +122,9 @@ px_err px_cluster_root(char ret_path[PATH_MAX], px_error *reterr)
 
     if (wanted != NULL && *wanted != '\0') {
         if (*wanted != '/') {
-            return px_error_set(reterr, PX_EINVAL, "PX_RUNTIME_DIR must be an absolute path, not "
-                                                   "%.200s",
+            return px_error_set(reterr, PX_EINVAL,
+                                "PX_RUNTIME_DIR must be an absolute path, not "
+                                "%.200s",
                                 wanted);
         }
         length = snprintf(ret_path, PATH_MAX, "%s", wanted);
@@ -162,8 +164,8 @@ static bool still_there(int fd, const char *path)
     struct stat by_fd;
     struct stat by_path;
 
-    return fstat(fd, &by_fd) == 0 && lstat(path, &by_path) == 0 &&
-           by_fd.st_ino == by_path.st_ino && by_fd.st_dev == by_path.st_dev;
+    return fstat(fd, &by_fd) == 0 && lstat(path, &by_path) == 0 && by_fd.st_ino == by_path.st_ino &&
+           by_fd.st_dev == by_path.st_dev;
 }
 
 static bool lock_path(const char *folder, char path[PATH_MAX])
@@ -179,8 +181,8 @@ px_err px_cluster_lock(const char *folder, int *ret_fd, px_error *reterr)
     if (!lock_path(folder, path)) {
         return px_error_set(reterr, PX_EINVAL, "the path of the cluster's folder is too long");
     }
-    // A few rounds: somebody who only asks whether we are alive holds the lock for an instant, and a sweep may take
-    // folder and file away under us.
+    // A few rounds: somebody who only asks whether we are alive holds the lock for an instant, and
+    // a sweep may take folder and file away under us.
     for (int round = 0; round < 50; round++) {
         PX_TRY(private_folder(folder, reterr));
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -1,12 +1,14 @@
-// cluster.json: what a client needs to find and talk to a controller. It holds the key, so it is 0600 in a folder that is 0700.
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+// cluster.json: what a client needs to find and talk to a controller. It holds the key, so it is
+// 0600 in a folder that is 0700.
 #include "fields.h"
+
 #include "px/cluster.h"
 #include "px/connection.h"
 #include "px/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define MAX_FILE ((size_t)1 << 17)
 #define FILE_VERSION 1

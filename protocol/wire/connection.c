@@ -1,13 +1,15 @@
-// Connection files: written by jupyter_client, read by us, and written by us where the kernel chose the ports.
-// Whoever wrote the file may have put members there that we do not know, so writing merges.
+// Connection files: written by jupyter_client, read by us, and written by us where the kernel chose
+// the ports. Whoever wrote the file may have put members there that we do not know, so writing
+// merges.
 #include "px/connection.h"
+
+#include "fields.h"
+
+#include "px/id.h"
+#include "px/json.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "fields.h"
-#include "px/id.h"
-#include "px/json.h"
 
 #define MAX_FILE ((size_t)1 << 20)
 
@@ -103,15 +105,14 @@ static px_err read_fields(const px__fields *fields, px_connection *c)
     PX_TRY(px__field_text(fields, "signature_scheme", c->signature_scheme,
                           sizeof(c->signature_scheme)));
     PX_TRY(px__field_text(fields, "kernel_name", c->kernel_name, sizeof(c->kernel_name)));
-    PX_TRY(px__field_text(fields, "jupyter_session", c->jupyter_session,
-                          sizeof(c->jupyter_session)));
+    PX_TRY(
+        px__field_text(fields, "jupyter_session", c->jupyter_session, sizeof(c->jupyter_session)));
     return read_curve(fields, c);
 }
 
 static void set_basics(px_connection *c)
 {
-    *c = (px_connection){
-        .transport = "tcp", .ip = "127.0.0.1", .signature_scheme = "hmac-sha256"};
+    *c = (px_connection){.transport = "tcp", .ip = "127.0.0.1", .signature_scheme = "hmac-sha256"};
 }
 
 px_err px_connection_parse(const char *text, size_t size, const char *path,
@@ -154,13 +155,11 @@ px_err px_connection_defaults(px_connection *ret_connection)
     return PX_OK;
 }
 
-static const char *const ours[] = {"transport",       "ip",
-                                   "shell_port",      "iopub_port",
-                                   "stdin_port",      "control_port",
-                                   "hb_port",         "key",
-                                   "signature_scheme", "kernel_name",
-                                   "jupyter_session", "curve_publickey",
-                                   "curve_secretkey"};
+static const char *const ours[] = {
+    "transport",        "ip",           "shell_port",      "iopub_port",
+    "stdin_port",       "control_port", "hb_port",         "key",
+    "signature_scheme", "kernel_name",  "jupyter_session", "curve_publickey",
+    "curve_secretkey"};
 
 // Copies a member that we know nothing about.
 static void keep_member(void *context, const char *key, const px_json *value)

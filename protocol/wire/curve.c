@@ -1,8 +1,8 @@
 #include "px/curve.h"
 
-#include <zmq.h>
-
 #include "zeromq.h"
+
+#include <zmq.h>
 
 px_err px_curve_new(px_curve_keys *ret_keys)
 {

@@ -1,5 +1,5 @@
-// fields.h (internal): members of a JSON file that a person may have written, into fixed fields, with messages that
-// name file and key.
+// fields.h (internal): members of a JSON file that a person may have written, into fixed fields,
+// with messages that name file and key.
 #ifndef PX_FIELDS_H
 #define PX_FIELDS_H
 

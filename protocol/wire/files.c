@@ -1,5 +1,9 @@
-// Small files that other processes read while we write them: always whole, never readable by others for an instant.
-// The new text goes to a file of its own beside the old one, made with O_EXCL and its final mode, and is renamed over it.
+// Small files that other processes read while we write them: always whole, never readable by others
+// for an instant. The new text goes to a file of its own beside the old one, made with O_EXCL and
+// its final mode, and is renamed over it.
+#include "px/connection.h"
+#include "px/id.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,9 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "px/connection.h"
-#include "px/id.h"
 
 static px_err write_all(int fd, const void *data, size_t size)
 {

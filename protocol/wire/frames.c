@@ -1,8 +1,9 @@
-// Bytes with one owner or many, and a message as a row of them. A body is written once and then only
-// referenced: by every engine's copy of a broadcast, by ZeroMQ until it is on its way, by a queue.
+// Bytes with one owner or many, and a message as a row of them. A body is written once and then
+// only referenced: by every engine's copy of a broadcast, by ZeroMQ until it is on its way, by a
+// queue.
 //
-// An array of references lives inside px_frames itself until a message has more than ten frames, so an
-// ordinary message costs no allocation here.
+// An array of references lives inside px_frames itself until a message has more than ten frames, so
+// an ordinary message costs no allocation here.
 #include "px/frames.h"
 
 #include <assert.h>

@@ -1,12 +1,13 @@
-// Reading JSON through jansson. A px_json is jansson's value under another name; nothing else in the tree
-// sees jansson.
+// Reading JSON through jansson. A px_json is jansson's value under another name; nothing else in
+// the tree sees jansson.
 //
-// What comes from outside is bounded before jansson sees it: depth by a scan of brackets (jansson parses
-// recursively), size by the caller. A string with a NUL character inside is not a string for our
-// getters, because C would see only its first part.
+// What comes from outside is bounded before jansson sees it: depth by a scan of brackets (jansson
+// parses recursively), size by the caller. A string with a NUL character inside is not a string for
+// our getters, because C would see only its first part.
 #include "px/json.h"
 
 #include <jansson.h>
+
 #include <stdlib.h>
 
 #define MAX_DEPTH 512
@@ -116,6 +117,12 @@ const char *px_json_as_string(const px_json *json, const char *otherwise)
 const char *px_json_string(const px_json *object, const char *key, const char *otherwise)
 {
     return px_json_as_string(px_json_get(object, key), otherwise);
+}
+
+px_slice px_json_text(const px_json *object, const char *key)
+{
+    const json_t *value = inner(px_json_get(object, key));
+    return px_slice_of(json_string_value(value), json_string_length(value));
 }
 
 int64_t px_json_as_int(const px_json *json, int64_t otherwise)

@@ -1,12 +1,13 @@
-// Writing JSON by appending. The state is one bit: does a comma come before the next value. Opening a
-// bracket or writing a key clears it, anything finished sets it.
+// Writing JSON by appending. The state is one bit: does a comma come before the next value. Opening
+// a bracket or writing a key clears it, anything finished sets it.
+#include "utf8.h"
+
+#include "px/json.h"
+
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "px/json.h"
-#include "utf8.h"
 
 px_jsonw px_jsonw_to(px_buf *out)
 {
@@ -102,7 +103,8 @@ static void append_text(px_buf *out, px_slice text)
 void px_jsonw_slice(px_jsonw *w, px_slice text)
 {
     before_value(w);
-    // Room for all of it at once: most text needs no escapes. A failure is remembered by the buffer.
+    // Room for all of it at once: most text needs no escapes. A failure is remembered by the
+    // buffer.
     if (text.size < SIZE_MAX / 4 && px_buf_reserve(w->out, text.size + 2) != PX_OK) {
         return;
     }

@@ -2,9 +2,9 @@
 #ifndef PX_LINK_INTERNAL_H
 #define PX_LINK_INTERNAL_H
 
-#include <pthread.h>
-
 #include "px/link.h"
+
+#include <pthread.h>
 
 #define PX__LINK_MAGIC UINT32_C(0x314c5850) // 'PXL1', little endian
 #define PX__LINK_LEAD 8                     // magic and number of frames
@@ -21,15 +21,15 @@ typedef struct px__parcel {
 
 typedef struct px__inbox {
     uint8_t *buffer;
-    size_t from, to;    // what is read and not yet used
-    bool drained;       // the last read left nothing behind in the socket
-    uint32_t n_frames;  // of the message that is coming; 0: its head is not complete
-    uint64_t *sizes;    // of its frames
+    size_t from, to;   // what is read and not yet used
+    bool drained;      // the last read left nothing behind in the socket
+    uint32_t n_frames; // of the message that is coming; 0: its head is not complete
+    uint64_t *sizes;   // of its frames
     size_t sizes_capacity;
-    px_frames frames;   // the last one may be incomplete
-    uint8_t *rest;      // where it goes on
-    size_t rest_size;   // what it lacks
-    px_bytes *partial;  // the incomplete one; not yet in frames
+    px_frames frames;  // the last one may be incomplete
+    uint8_t *rest;     // where it goes on
+    size_t rest_size;  // what it lacks
+    px_bytes *partial; // the incomplete one; not yet in frames
 } px__inbox;
 
 struct px_link {

@@ -1,15 +1,15 @@
-// The receiving half. Small messages are read many at a time into one buffer and copied out of it; the
-// bytes of a large frame that is not in the buffer yet are read straight into the frame, with the buffer
-// behind it in the same readv for what follows.
+// The receiving half. Small messages are read many at a time into one buffer and copied out of it;
+// the bytes of a large frame that is not in the buffer yet are read straight into the frame, with
+// the buffer behind it in the same readv for what follows.
 //
 // A head is believed only after its limits were checked: number of frames, sum of the sizes.
+#include "link.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-
-#include "link.h"
 
 #define BUFFER_SIZE ((size_t)1 << 16)
 // From this much missing on, a frame is read in place.
@@ -149,8 +149,7 @@ static px_err read_more(px_link *link)
         iov[n_iov++] = (struct iovec){.iov_base = in->rest, .iov_len = in->rest_size};
         wanted += in->rest_size;
     }
-    iov[n_iov++] =
-        (struct iovec){.iov_base = in->buffer + in->to, .iov_len = BUFFER_SIZE - in->to};
+    iov[n_iov++] = (struct iovec){.iov_base = in->buffer + in->to, .iov_len = BUFFER_SIZE - in->to};
     wanted += BUFFER_SIZE - in->to;
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = n_iov};
     ssize_t got;
@@ -184,8 +183,8 @@ px_err px_link_recv(px_link *link, px_frames *ret_frames)
         if (err != PX_EAGAIN) {
             return err;
         }
-        // A short read emptied the socket: asking again would only cost a system call. What comes later makes
-        // the descriptor readable.
+        // A short read emptied the socket: asking again would only cost a system call. What comes
+        // later makes the descriptor readable.
         if (in->drained) {
             in->drained = false;
             return PX_EAGAIN;

@@ -1,7 +1,10 @@
-// Unix sockets for links: any length of path, mode 0600, and nobody but our own user at the other end.
+// Unix sockets for links: any length of path, mode 0600, and nobody but our own user at the other
+// end.
 //
-// A socket's address holds 107 bytes of path. A longer path is reached through its folder's descriptor:
-// /proc/self/fd/<n>/<name> is short and names the same file.
+// A socket's address holds 107 bytes of path. A longer path is reached through its folder's
+// descriptor: /proc/self/fd/<n>/<name> is short and names the same file.
+#include "link.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,8 +13,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "link.h"
 
 #define BACKLOG 1024
 
@@ -44,8 +45,8 @@ static int make_address(const char *path, struct sockaddr_un *address, int *fold
     if (fd < 0) {
         return errno;
     }
-    int length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s", fd,
-                          name);
+    int length =
+        snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s", fd, name);
     if (length < 0 || (size_t)length >= sizeof(address->sun_path)) {
         (void)close(fd); // only a path
         return ENAMETOOLONG;
@@ -113,7 +114,8 @@ px_err px_link_accept(int listener, uint64_t max_bytes, px_link **ret_link)
     return err;
 }
 
-// Connects in blocking mode: a Unix socket connects at once, or waits for a place in the queue of a busy listener.
+// Connects in blocking mode: a Unix socket connects at once, or waits for a place in the queue of a
+// busy listener.
 static int connect_to(int fd, const struct sockaddr_un *address)
 {
     while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {

@@ -1,10 +1,10 @@
-// The last 65,536 signatures: a ring of 128-bit prefixes in order of arrival, and an open-addressing table
-// of ring indices to find one. What falls out of the ring leaves the table, with the entries behind it
-// moved up, so look-ups never meet a tombstone. Only verified signatures come here, so a
-// stranger cannot fill it.
-#include <stdlib.h>
-
+// The last 65,536 signatures: a ring of 128-bit prefixes in order of arrival, and an
+// open-addressing table of ring indices to find one. What falls out of the ring leaves the table,
+// with the entries behind it moved up, so look-ups never meet a tombstone. Only verified signatures
+// come here, so a stranger cannot fill it.
 #include "px/sign.h"
+
+#include <stdlib.h>
 
 #define N_KEPT 65536U
 #define N_SLOTS 131072U
@@ -14,9 +14,9 @@ typedef struct entry {
 } entry;
 
 struct px_replay {
-    uint32_t n;       // entries in use
-    uint32_t oldest;  // the next to be dropped once the ring is full
-    uint32_t *slots;  // ring index + 1; 0: free. Untouched pages cost nothing.
+    uint32_t n;      // entries in use
+    uint32_t oldest; // the next to be dropped once the ring is full
+    uint32_t *slots; // ring index + 1; 0: free. Untouched pages cost nothing.
     entry *ring;
 };
 
@@ -46,7 +46,8 @@ void px_replay_free(px_replay *replay)
     free(replay);
 }
 
-// A signature is as good as random, so a simple mixing of its text serves both as identity and hash.
+// A signature is as good as random, so a simple mixing of its text serves both as identity and
+// hash.
 static entry entry_of(px_slice signature)
 {
     entry result = {.high = 0x9e3779b97f4a7c15U, .low = signature.size};

@@ -1,7 +1,7 @@
-// A message's header is read for four strings and then kept as bytes. Building a tree for that costs 4 us
-// and some thirty allocations; walking over the text costs half a microsecond and none. The walk checks
-// the whole grammar, since the same bytes go out again as the parent header of every reply: what is
-// not JSON must stop here.
+// A message's header is read for four strings and then kept as bytes. Building a tree for that
+// costs 4 us and some thirty allocations; walking over the text costs half a microsecond and none.
+// The walk checks the whole grammar, since the same bytes go out again as the parent header of
+// every reply: what is not JSON must stop here.
 //
 // Nesting is a bit stack, not recursion: 64 levels, then it is refused.
 #include "scan.h"
@@ -319,7 +319,8 @@ static size_t put_utf8(char *out, uint32_t point)
     return 4;
 }
 
-// Decodes \uXXXX (and its second half) at p[at], the u. Gives how many bytes were read; 0: not text for C.
+// Decodes \uXXXX (and its second half) at p[at], the u. Gives how many bytes were read; 0: not text
+// for C.
 static size_t decode_unicode(px_slice body, size_t at, uint32_t *ret_point)
 {
     uint32_t point = hex4(body.data + at + 1);

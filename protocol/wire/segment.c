@@ -1,11 +1,13 @@
-// Large buffers on one host. pwrite, not mmap and memcpy: on fresh pages the page faults are the cost, and pwrite
-// takes them in the kernel in bulk (0.75 to 1.7 GB/s against 0.3 to 0.85).
+// Large buffers on one host. pwrite, not mmap and memcpy: on fresh pages the page faults are the
+// cost, and pwrite takes them in the kernel in bulk (0.75 to 1.7 GB/s against 0.3 to 0.85).
 //
-// The receiver opens the sender's descriptor through /proc, which the kernel allows to the same user only. What it finds there may be
-// something else: the descriptor closed and used again, the process gone and its number used again. Size, inode,
-// seals and the sender's start time tell. The seals are what makes it safe to map: nobody can shrink it
-// (no SIGBUS) or change it later.
+// The receiver opens the sender's descriptor through /proc, which the kernel allows to the same
+// user only. What it finds there may be something else: the descriptor closed and used again, the
+// process gone and its number used again. Size, inode, seals and the sender's start time tell. The
+// seals are what makes it safe to map: nobody can shrink it (no SIGBUS) or change it later.
 #include "px/segment.h"
+
+#include "px/id.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +16,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "px/id.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 #define WRITE_AT_MOST ((size_t)1 << 30) // one write(2) takes a little less than 2 GiB
@@ -29,7 +29,8 @@ static px_err fail(px_error *reterr, const char *what)
     return px_error_set(reterr, px_err_from_errno(errnum), "%s: %s", what, reason);
 }
 
-// The start time of a process, in ticks since boot: field 22 of /proc/<pid>/stat, the 20th after the name's bracket.
+// The start time of a process, in ticks since boot: field 22 of /proc/<pid>/stat, the 20th after
+// the name's bracket.
 static px_err start_time(uint32_t pid, uint64_t *ret_ticks)
 {
     char path[40];
@@ -193,8 +194,7 @@ static px_err map(int fd, const px_segment_ref *ref, px_bytes **ret_bytes, px_er
     if (data == MAP_FAILED) {
         return fail(reterr, "cannot map a shared memory segment");
     }
-    px_err err =
-        px_bytes_adopt(data, ref->size, unmap, (void *)(uintptr_t)ref->size, ret_bytes);
+    px_err err = px_bytes_adopt(data, ref->size, unmap, (void *)(uintptr_t)ref->size, ret_bytes);
     if (err != PX_OK) {
         (void)munmap(data, ref->size); // what mmap gave
         return px_error_set(reterr, err, "out of memory");

@@ -1,18 +1,18 @@
-// Composing a message: two thirds of its cost would be work that is the same each time, so it is done
-// once per session: the constant parts of the header are text ready to be appended, the signer keeps its
-// key, the delimiter and the empty object are frames that every message shares.
+// Composing a message: two thirds of its cost would be work that is the same each time, so it is
+// done once per session: the constant parts of the header are text ready to be appended, the signer
+// keeps its key, the delimiter and the empty object are frames that every message shares.
 //
-// A session belongs to one thread. Its clones draw their message numbers from one counter, so ids stay
-// unique and ordered whichever thread composes.
+// A session belongs to one thread. Its clones draw their message numbers from one counter, so ids
+// stay unique and ordered whichever thread composes.
 #include "session.h"
-
-#include <assert.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "px/id.h"
 #include "px/json.h"
 #include "px/time.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 // Writes the parts of the header that never change.
 static px_err write_lead(px_session *session)

@@ -2,11 +2,11 @@
 #ifndef PX_SESSION_INTERNAL_H
 #define PX_SESSION_INTERNAL_H
 
-#include <stdatomic.h>
-#include <sys/types.h>
-
 #include "px/session.h"
 #include "px/sign.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
 
 // px__numbers counts the messages of all clones of a session: one id is never given twice.
 typedef struct px__numbers {

@@ -1,16 +1,16 @@
 // HMAC of the four JSON frames. Setting up the key costs more than a small message's digest (2.1 us
 // against 0.7), so one EVP_MAC context keeps its key and is re-initialised for every message.
 //
-// The scheme is `hmac-` and a digest's name in hashlib's spelling (sha256, sha3_256, blake2b …), because that is
-// what connection files are written with; OpenSSL's spelling differs a little.
+// The scheme is `hmac-` and a digest's name in hashlib's spelling (sha256, sha3_256, blake2b …),
+// because that is what connection files are written with; OpenSSL's spelling differs a little.
 #include "px/sign.h"
-
-#include <stdlib.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+
+#include <stdlib.h>
 
 struct px_signer {
     EVP_MAC_CTX *context; // NULL without a key

@@ -1,23 +1,26 @@
 // ZeroMQ sockets with our defaults, and frames in and out of them.
 //
-// ZeroMQ's defaults lose messages: a thousand waiting for a slow reader, and a PUB drops, a ROUTER too. A
-// notebook whose `idle` was dropped waits for ever. So there is no high-water mark; memory is the limit,
-// and who produces without end is held back above (by the kernel's own flow control).
+// ZeroMQ's defaults lose messages: a thousand waiting for a slow reader, and a PUB drops, a ROUTER
+// too. A notebook whose `idle` was dropped waits for ever. So there is no high-water mark; memory
+// is the limit, and who produces without end is held back above (by the kernel's own flow control).
 //
-// A received body is adopted: the frame keeps ZeroMQ's message and releases it with the last reference. Small
-// ones are copied instead, which is cheaper than keeping the message. A sent body above the same limit is
-// lent to ZeroMQ, which gives it back from its own thread: px_bytes counts atomically for that reason.
+// A received body is adopted: the frame keeps ZeroMQ's message and releases it with the last
+// reference. Small ones are copied instead, which is cheaper than keeping the message. A sent body
+// above the same limit is lent to ZeroMQ, which gives it back from its own thread: px_bytes counts
+// atomically for that reason.
 #include "px/socket.h"
+
+#include "../loop/loop.h"
+#include "zeromq.h"
+
+#include "px/id.h"
+#include "px/loop.h"
+
+#include <zmq.h>
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <zmq.h>
-
-#include "../loop/loop.h"
-#include "px/id.h"
-#include "px/loop.h"
-#include "zeromq.h"
 
 #define COPY_BELOW 1024
 #define MAX_FRAMES 4096
@@ -101,9 +104,9 @@ static px_err set_defaults(px_socket *socket)
 
 px_err px_socket_open(px_context *context, px_socket_kind kind, px_socket **ret_socket)
 {
-    static const int kinds[] = {[PX_ROUTER] = ZMQ_ROUTER, [PX_DEALER] = ZMQ_DEALER,
-                                [PX_XPUB] = ZMQ_XPUB,     [PX_SUB] = ZMQ_SUB,
-                                [PX_REP] = ZMQ_REP,       [PX_PAIR] = ZMQ_PAIR};
+    static const int kinds[] = {
+        [PX_ROUTER] = ZMQ_ROUTER, [PX_DEALER] = ZMQ_DEALER, [PX_XPUB] = ZMQ_XPUB,
+        [PX_SUB] = ZMQ_SUB,       [PX_REP] = ZMQ_REP,       [PX_PAIR] = ZMQ_PAIR};
     px_socket *socket = calloc(1, sizeof(*socket));
     if (socket == NULL) {
         return PX_ENOMEM;

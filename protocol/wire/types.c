@@ -1,5 +1,6 @@
-// The catalogue's look-up: a hash table of all names, built by the compiler's view of the X-macro at first use.
-// The hash is FNV-1a; the table is a power of two, four times the names, so a probe or two finds a name.
+// The catalogue's look-up: a hash table of all names, built by the compiler's view of the X-macro
+// at first use. The hash is FNV-1a; the table is a power of two, four times the names, so a probe
+// or two finds a name.
 #include "px/types.h"
 
 #include <assert.h>
@@ -7,10 +8,9 @@
 
 #define N_SLOTS 256
 
-static const px_slice names[PX_MSG_COUNT] = {
-    [PX_MSG_UNKNOWN] = {(const uint8_t *)"", 0},
+static const px_slice names[PX_MSG_COUNT] = {[PX_MSG_UNKNOWN] = {(const uint8_t *)"", 0},
 #define PX_TYPE_TEXT(name, wire) [PX_MSG_##name] = {(const uint8_t *)(wire), sizeof(wire) - 1},
-    PX_MSG_TYPES(PX_TYPE_TEXT)
+                                             PX_MSG_TYPES(PX_TYPE_TEXT)
 #undef PX_TYPE_TEXT
 };
 

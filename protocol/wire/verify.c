@@ -1,13 +1,14 @@
 // Verifying a message: find the delimiter, check the signature, then and only then look at what it
-// covers. Nothing is copied but the four strings of the header that are looked at again and again, and they
-// live in the message's own allocation.
+// covers. Nothing is copied but the four strings of the header that are looked at again and again,
+// and they live in the message's own allocation.
 //
 // The frames stay the caller's until all is well, so a caller may log or count what it drops.
-#include <stdlib.h>
-
-#include "px/json.h"
 #include "scan.h"
 #include "session.h"
+
+#include "px/json.h"
+
+#include <stdlib.h>
 
 #define MAX_IDENTITIES 64
 #define MAX_HEADER 65536 // a header of more bytes is an attack, not a header
@@ -123,8 +124,8 @@ static px_err read_header(px_slice header, px_message **ret_message, px_error *r
         return px_error_set(reterr, err, "header: %.200s", cause.text);
     }
     // A decoded string and its end need no more than the text between and with its quotes.
-    size_t room = values.msg_id.size + values.msg_type.size + values.session.size +
-                  values.subshell_id.size;
+    size_t room =
+        values.msg_id.size + values.msg_type.size + values.session.size + values.subshell_id.size;
     PX_AUTO(px_message) message = malloc(sizeof(*message) + room);
     if (message == NULL) {
         return px_error_set(reterr, PX_ENOMEM, "out of memory");

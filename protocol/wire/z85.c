@@ -1,9 +1,9 @@
-// Z85 (ZeroMQ RFC 32) as far as checking goes. Apart from curve.c, so that who only reads a connection file
-// does not need ZeroMQ.
+// Z85 (ZeroMQ RFC 32) as far as checking goes. Apart from curve.c, so that who only reads a
+// connection file does not need ZeroMQ.
+#include "px/curve.h"
+
 #include <stdint.h>
 #include <string.h>
-
-#include "px/curve.h"
 
 static bool valid_text(const char *text)
 {

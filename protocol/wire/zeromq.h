@@ -4,7 +4,8 @@
 
 #include "px/err.h"
 
-// px__zmq_err maps zmq_errno(); what ZeroMQ alone knows is PX_EZMQ, a terminated context PX_ECLOSED.
+// px__zmq_err maps zmq_errno(); what ZeroMQ alone knows is PX_EZMQ, a terminated context
+// PX_ECLOSED.
 px_err px__zmq_err(void);
 
 #endif

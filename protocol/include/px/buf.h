@@ -2,12 +2,12 @@
 #ifndef PX_BUF_H
 #define PX_BUF_H
 
+#include "px/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "px/err.h"
 
 // px_slice is borrowed bytes; valid as long as their owner says. data may be NULL when size is 0.
 typedef struct px_slice {
@@ -29,8 +29,9 @@ static inline bool px_slice_equal(px_slice a, px_slice b)
 }
 #define PX_SLICE_LITERAL(text) px_slice_of("" text, sizeof(text) - 1)
 
-// px_buf owns size bytes at data (capacity allocated). {0} is a valid empty buffer. Once an append fails,
-// failed stays set and later appends do nothing, so a writer checks once at the end (px_buf_status).
+// px_buf owns size bytes at data (capacity allocated). {0} is a valid empty buffer. Once an append
+// fails, failed stays set and later appends do nothing, so a writer checks once at the end
+// (px_buf_status).
 typedef struct px_buf {
     uint8_t *data;
     size_t size;
@@ -45,8 +46,7 @@ px_err px_buf_reserve(px_buf *buf, size_t extra);
 void px_buf_append(px_buf *buf, const void *data, size_t size);
 void px_buf_append_slice(px_buf *buf, px_slice slice);
 void px_buf_append_str(px_buf *buf, const char *text);
-[[gnu::format(printf, 2, 3)]]
-void px_buf_printf(px_buf *buf, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void px_buf_printf(px_buf *buf, const char *format, ...);
 px_err px_buf_status(const px_buf *buf);
 static inline px_slice px_buf_slice(const px_buf *buf)
 {

@@ -1,18 +1,18 @@
-// bulk.h: large buffers between processes of one host: on a link they stand as descriptors of sealed
-// segments (segment.h), whatever message they belong to.
+// bulk.h: large buffers between processes of one host: on a link they stand as descriptors of
+// sealed segments (segment.h), whatever message they belong to.
 //
-// Wire: a message with the route flag PX_ROUTE_SEGMENTS has one frame more than its Jupyter message:
-// the last frame is a list of u32 (little endian), the indexes of the buffers (0 is the first after
-// content) whose frame is a PX_SEGMENT_REF_SIZE descriptor. Buffers are not part of a Jupyter
-// signature, so neither composing nor verifying a message needs to know. Any thread.
+// Wire: a message with the route flag PX_ROUTE_SEGMENTS has one frame more than its Jupyter
+// message: the last frame is a list of u32 (little endian), the indexes of the buffers (0 is the
+// first after content) whose frame is a PX_SEGMENT_REF_SIZE descriptor. Buffers are not part of a
+// Jupyter signature, so neither composing nor verifying a message needs to know. Any thread.
 #ifndef PX_BULK_H
 #define PX_BULK_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "px/err.h"
 #include "px/frames.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 // px_bulk holds the descriptors (file descriptors) of segments that receivers have yet to map. {0}
 // is empty. The owner closes them with px_bulk_done once nobody needs them any more.

@@ -1,23 +1,24 @@
-// cluster.h: what the processes of a cluster say to each other: the route frame, the run folder, the cluster file.
+// cluster.h: what the processes of a cluster say to each other: the route frame, the run folder,
+// the cluster file.
 #ifndef PX_CLUSTER_H
 #define PX_CLUSTER_H
+
+#include "px/buf.h"
+#include "px/err.h"
+#include "px/frames.h"
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "px/buf.h"
-#include "px/err.h"
-#include "px/frames.h"
-
-// The route frame, first of every message on a link: 24 bytes and 4 for each engine id, little endian:
-//   u8 version, u8 kind, u16 flags, u32 client, u64 task, u32 n, u32 reserved (0), n × u32 engine id
+// The route frame, first of every message on a link, little endian; 24 bytes and 4 for each engine:
+//   u8 version, u8 kind, u16 flags, u32 client, u64 task, u32 n, u32 0, n × u32 engine id
 #define PX_ROUTE_VERSION 1
 #define PX_ROUTE_SIZE 24
 #define PX_ROUTE_MAX_ENGINES 65536
-// Flags. FAILED on a REPLY: its content has status "error", so that the controller can count without
-// reading it.
+// Flags. FAILED on a REPLY: its content has status "error", so that the controller can count
+// without reading it.
 #define PX_ROUTE_FAILED 1
 // PX_ROUTE_SEGMENTS says that large buffers stand as segment descriptors and the last frame lists
 // which (bulk.h). The controller hands flags on as they are.
@@ -30,8 +31,8 @@ typedef enum px_route_kind {
     PX_ROUTE_HUB = 4,     // to or from the controller itself
     PX_ROUTE_LOST = 5,    // controller to client: the engine is gone with this task
     PX_ROUTE_STDIN = 6,   // engine to client: input_request; client to engine: input_reply
-    PX_ROUTE_RELEASE = 7  // client to engine, route frame only: the segments of the reply to (client,
-                          // task) are mapped, close them; task 0: all of that client
+    PX_ROUTE_RELEASE = 7  // client to engine, route frame only: the segments of the reply to
+                          // (client, task) are mapped, close them; task 0: all of that client
 } px_route_kind;
 
 typedef struct px_route {
@@ -40,7 +41,8 @@ typedef struct px_route {
     uint32_t client; // set by the controller
     uint64_t task;   // the client's own number
     uint32_t n;
-    const uint8_t *engines; // n × 4 bytes inside the frame it was read from; read with px_route_engine
+    // n × 4 bytes inside the frame that it was read from; read with px_route_engine
+    const uint8_t *engines;
 } px_route;
 
 // px_route_decode checks every length; the result borrows from frame.
@@ -49,8 +51,8 @@ uint32_t px_route_engine(const px_route *route, uint32_t index);
 // px_route_encode makes the frame for engines (n of them).
 px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes **ret_frame);
 
-// The run folder. px_cluster_root: $PX_RUNTIME_DIR or /tmp/pxkernel-<uid>, made 0700 when absent; PX_EPERM with a sentence when it is
-// not ours or open to others.
+// The run folder. px_cluster_root: $PX_RUNTIME_DIR or /tmp/pxkernel-<uid>, made 0700 when absent;
+// PX_EPERM with a sentence when it is not ours or open to others.
 #define PX_CLUSTER_DEFAULT "default"
 px_err px_cluster_root(char ret_path[PATH_MAX], px_error *reterr);
 bool px_cluster_name_valid(const char *name); // [A-Za-z0-9._-]{1,64}, not starting with a dot
@@ -77,13 +79,14 @@ typedef struct px_cluster_file {
 // px_cluster_file_read by cluster name, px_cluster_file_load by path. PX_ENOENT: no such cluster.
 px_err px_cluster_file_read(const char *name, px_cluster_file *ret_file, px_error *reterr);
 px_err px_cluster_file_load(const char *path, px_cluster_file *ret_file, px_error *reterr);
-px_err px_cluster_file_parse(px_slice text, const char *path, px_cluster_file *ret_file, px_error *reterr);
+px_err px_cluster_file_parse(px_slice text, const char *path, px_cluster_file *ret_file,
+                             px_error *reterr);
 px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr);
-// px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the folder of a controller that is gone
-// (only when the lock is free); true when it removed one.
+// px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the
+// folder of a controller that is gone (only when the lock is free); true when it removed one.
 bool px_cluster_alive(const char *folder);
-// px_cluster_lock makes the folder (0700) if need be and takes its lock, for the controller's life: close ret_fd to let go. PX_EEXIST when
-// another controller holds it.
+// px_cluster_lock makes the folder (0700) if need be and takes its lock, for the controller's life:
+// close ret_fd to let go. PX_EEXIST when another controller holds it.
 px_err px_cluster_lock(const char *folder, int *ret_fd, px_error *reterr);
 bool px_cluster_sweep(const char *folder);
 

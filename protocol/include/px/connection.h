@@ -1,13 +1,14 @@
-// connection.h: a kernel's connection file (jupyter_client, "Connection files"): read, write 0600, rename into place.
+// connection.h: a kernel's connection file (jupyter_client, "Connection files"): read, write 0600,
+// rename into place.
 #ifndef PX_CONNECTION_H
 #define PX_CONNECTION_H
+
+#include "px/curve.h"
+#include "px/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "px/curve.h"
-#include "px/err.h"
 
 typedef struct px_connection {
     char transport[8]; // "tcp" or "ipc"
@@ -21,17 +22,22 @@ typedef struct px_connection {
     px_curve_keys curve;
 } px_connection;
 
-// px_connection_read: reterr names file, key and what is wrong with it. PX_ENOENT when the file does not exist.
+// px_connection_read: reterr names file, key and what is wrong with it. PX_ENOENT when the file
+// does not exist.
 px_err px_connection_read(const char *path, px_connection *ret_connection, px_error *reterr);
 // px_connection_parse reads the JSON text; path is only for messages.
-px_err px_connection_parse(const char *text, size_t size, const char *path, px_connection *ret_connection, px_error *reterr);
+px_err px_connection_parse(const char *text, size_t size, const char *path,
+                           px_connection *ret_connection, px_error *reterr);
 // px_connection_defaults: tcp, 127.0.0.1, ports 0, a fresh key, hmac-sha256.
 px_err px_connection_defaults(px_connection *ret_connection);
-// px_connection_write merges our values into the file (unknown keys survive), mode 0600, through a temporary file and rename.
+// px_connection_write merges our values into the file (unknown keys survive), mode 0600, through a
+// temporary file and rename.
 px_err px_connection_write(const char *path, const px_connection *connection, px_error *reterr);
 // px_file_replace writes size bytes to path atomically with mode.
-px_err px_file_replace(const char *path, const void *data, size_t size, unsigned mode, px_error *reterr);
+px_err px_file_replace(const char *path, const void *data, size_t size, unsigned mode,
+                       px_error *reterr);
 // px_file_read reads a whole file of at most limit bytes; free() the result.
-px_err px_file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size, px_error *reterr);
+px_err px_file_read(const char *path, size_t limit, char **ret_text, size_t *ret_size,
+                    px_error *reterr);
 
 #endif

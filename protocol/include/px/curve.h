@@ -2,9 +2,9 @@
 #ifndef PX_CURVE_H
 #define PX_CURVE_H
 
-#include <stdbool.h>
-
 #include "px/err.h"
+
+#include <stdbool.h>
 
 typedef struct px_curve_keys {
     char publickey[41];

@@ -1,7 +1,8 @@
-// err.h: errors are values. px_err says what kind of failure, px_error carries the sentence for a person.
+// err.h: errors are values. px_err says what kind of failure, px_error carries the sentence for a
+// person.
 //
-// Three levels: a bug is an assertion; a failure is a px_err; a fatal condition at start-up is one line on
-// stderr and exit status 1, from main only. Any thread.
+// Three levels: a bug is an assertion; a failure is a px_err; a fatal condition at start-up is one
+// line on stderr and exit status 1, from main only. Any thread.
 #ifndef PX_ERR_H
 #define PX_ERR_H
 
@@ -31,7 +32,7 @@
     X(PX_EZMQ, "ZeroMQ failed")                                                                    \
     X(PX_ECRYPTO, "cryptography library failed")
 
-typedef enum [[nodiscard]] px_err {
+typedef enum [[nodiscard]] px_err{
 #define PX_ERR_NAME(name, text) name,
     PX_ERRORS(PX_ERR_NAME)
 #undef PX_ERR_NAME
@@ -43,15 +44,17 @@ const char *px_err_text(px_err err);
 // px_err_from_errno maps an errno value to the nearest px_err; PX_ESYS when none fits.
 px_err px_err_from_errno(int errnum);
 
-// px_error is the message for a person: what failed, why, and what to do. Owned by the caller, no clean-up.
+// px_error is the message for a person: what failed, why, and what to do. Owned by the caller, no
+// clean-up.
 typedef struct px_error {
     px_err err;
     char text[512];
 } px_error;
 
-// px_error_set formats into reterr (which may be NULL) and returns err, so that `return px_error_set(…)` reads well.
-[[gnu::format(printf, 3, 4)]]
-px_err px_error_set(px_error *reterr, px_err err, const char *format, ...);
+// px_error_set formats into reterr (which may be NULL) and returns err, so that `return
+// px_error_set(…)` reads well.
+[[gnu::format(printf, 3, 4)]] px_err px_error_set(px_error *reterr, px_err err, const char *format,
+                                                  ...);
 
 // PX_TRY returns from the calling function when call fails.
 #define PX_TRY(call)                                                                               \

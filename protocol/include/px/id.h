@@ -2,11 +2,12 @@
 #ifndef PX_ID_H
 #define PX_ID_H
 
-#include <stddef.h>
-
 #include "px/err.h"
 
-// px_id_new writes a random UUID as 32 hex digits, in jupyter_client's form 8-24 (34 bytes with dash and end).
+#include <stddef.h>
+
+// px_id_new writes a random UUID as 32 hex digits, in jupyter_client's form 8-24 (34 bytes with
+// dash and end).
 #define PX_ID_SIZE 34
 void px_id_new(char ret_id[PX_ID_SIZE]);
 

@@ -1,5 +1,5 @@
-// own.h: who frees what, said in code. PX_AUTO(type) frees on every path out of the scope by calling
-// type##_free_auto, which PX_DEFINE_AUTO makes from a destructor that takes NULL.
+// own.h: who frees what, said in code. PX_AUTO(type) frees on every path out of the scope by
+// calling type##_free_auto, which PX_DEFINE_AUTO makes from a destructor that takes NULL.
 #ifndef PX_OWN_H
 #define PX_OWN_H
 
@@ -27,7 +27,7 @@
 
 // PX_CONTAINER is the struct that holds a member.
 #define PX_CONTAINER(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void px_free_auto(void *owner)
 {

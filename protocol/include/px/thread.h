@@ -1,11 +1,12 @@
-// thread.h: threads as capabilities. PX_ON(px_io) on a declaration says which thread may call it; clang's
-// thread-safety analysis rejects a call from the wrong side. Under gcc the macros are empty.
+// thread.h: threads as capabilities. PX_ON(px_io) on a declaration says which thread may call it;
+// clang's thread-safety analysis rejects a call from the wrong side. Under gcc the macros are
+// empty.
 #ifndef PX_THREAD_H
 #define PX_THREAD_H
 
-#include <pthread.h>
-
 #include "px/err.h"
+
+#include <pthread.h>
 
 #if defined(__clang__)
 #define PX_CAPABILITY(name) __attribute__((capability(name)))

@@ -1,4 +1,5 @@
-// types.h: the catalogue of message types: one X-macro, name on the wire. Messaging spec 5.5 with debug and subshells, and the cluster's own.
+// types.h: the catalogue of message types: one X-macro, name on the wire. Messaging spec 5.5 with
+// debug and subshells, and the cluster's own.
 #ifndef PX_TYPES_H
 #define PX_TYPES_H
 
