@@ -39,7 +39,7 @@ class Outgoing:
             return storage.hooks
 
     def register_hook(self, hook: Any) -> None:
-        """Call ``hook(message)`` for what this thread shows; it returns the message, or None to eat it."""
+        """``hook(message)`` for what this thread shows; it returns the message, or None."""
         self._hooks.append(hook)
 
     def unregister_hook(self, hook: Any) -> bool:

@@ -73,5 +73,6 @@ def dumps(value: Any) -> bytes:
         text = _encode(clean(value))
     try:
         return text.encode()
-    except UnicodeEncodeError:  # lone surrogates: their JSON escapes are valid where raw bytes are not
+    except UnicodeEncodeError:
+        # Lone surrogates: their escapes are valid JSON, raw bytes would not be.
         return text.encode("utf-8", "backslashreplace")

@@ -103,7 +103,7 @@ def to_parent(message: dict[str, Any] | None) -> Any:
 
 
 def set_parent(message: dict[str, Any] | None) -> Any:
-    """Outputs of this thread or task belong to ``message`` from now on; a token for the way back."""
+    """Outputs of this thread or task belong to ``message`` now; a token for the way back."""
     return _kernel.set_parent(to_parent(message))
 
 

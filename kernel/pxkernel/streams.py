@@ -18,7 +18,7 @@ class OutStream(_kernel.Stream):
     echo: Any = None
 
     def __new__(cls, *args: Any, name: str | None = None, **_ignored: Any) -> OutStream:
-        """``OutStream("stdout")``, or as libraries do ``OutStream(session, pub_thread, "stdout")``."""
+        """``OutStream("stdout")``, or as libraries do ``OutStream(session, thread, "stdout")``."""
         return super().__new__(cls, _name_of(args, name))
 
     def __init__(self, *args: Any, name: str | None = None, **_ignored: Any) -> None:

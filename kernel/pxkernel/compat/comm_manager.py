@@ -1,0 +1,5 @@
+"""``ipykernel.comm.manager``."""
+
+from pxkernel.comms import CommManager
+
+__all__ = ["CommManager"]

@@ -1,0 +1,5 @@
+"""``ipykernel.displayhook``."""
+
+from pxkernel.display import ZMQDisplayHook, ZMQShellDisplayHook
+
+__all__ = ["ZMQDisplayHook", "ZMQShellDisplayHook"]

@@ -1,0 +1,128 @@
+"""``ipykernel`` and its core modules, as this process sees them.
+
+``"ipykernel" in sys.modules`` is how libraries ask whether they run in a notebook, so the package
+object is made at start, empty; its modules come from ``pxkernel.compat`` when imported. A real
+ipykernel that is installed beside us serves all other names: ``__path__`` leads there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import sys
+from types import ModuleType
+from typing import Any
+
+# The release of ipykernel whose faces are offered.
+VERSION = "7.4.0"
+
+MODULES = {
+    "ipykernel.comm": "pxkernel.compat.comm",
+    "ipykernel.comm.comm": "pxkernel.compat.comm_comm",
+    "ipykernel.comm.manager": "pxkernel.compat.comm_manager",
+    "ipykernel.compiler": "pxkernel.compiler",
+    "ipykernel.connect": "pxkernel.compat.connect",
+    "ipykernel.displayhook": "pxkernel.compat.displayhook",
+    "ipykernel.eventloops": "pxkernel.eventloops",
+    "ipykernel.iostream": "pxkernel.compat.iostream",
+    "ipykernel.ipkernel": "pxkernel.compat.ipkernel",
+    "ipykernel.jsonutil": "pxkernel.compat.jsonutil",
+    "ipykernel.kernelapp": "pxkernel.compat.kernelapp",
+    "ipykernel.kernelbase": "pxkernel.compat.kernelbase",
+    "ipykernel.zmqshell": "pxkernel.compat.zmqshell",
+}
+_CONNECT = ("get_connection_file", "get_connection_info", "connect_qtconsole")
+
+
+class _Package(ModuleType):
+    """The package object; everything it has is looked up when asked for."""
+
+    __version__ = VERSION
+    version_info = tuple(int(part) for part in VERSION.split("."))
+    kernel_protocol_version_info = (5, 3)
+    kernel_protocol_version = "5.3"
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__":
+            self.__path__ = _real_path()
+            return self.__path__
+        if name in _CONNECT:
+            return getattr(importlib.import_module("ipykernel.connect"), name)
+        if name == "__file__":
+            return __file__
+        raise AttributeError(f"module 'ipykernel' has no attribute {name!r}")
+
+
+def _real_path() -> list[str]:
+    """Where a real ipykernel is installed; empty when it is not."""
+    spec = importlib.machinery.PathFinder.find_spec("ipykernel")
+    return list(spec.submodule_search_locations or ()) if spec is not None else []
+
+
+class _Alias:
+    """Loader of one name: the module is ours, under both names the same object."""
+
+    def __init__(self, ours: str) -> None:
+        self.ours = ours
+
+    def create_module(self, spec: Any) -> None:
+        """The usual empty module; ``exec_module`` replaces it."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Let the name mean our module."""
+        sys.modules[module.__name__] = importlib.import_module(self.ours)
+
+
+class _Wired:
+    """Loader of the ``comm`` package: as always, then told to use this kernel."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def create_module(self, spec: Any) -> Any:
+        """As the real loader does."""
+        return self.real.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Load it, then replace its two factories."""
+        self.real.exec_module(module)
+        importlib.import_module("pxkernel.comms").install()
+
+
+class CompatFinder:
+    """First on ``sys.meta_path``, and quick to say no."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """A spec for the names served here."""
+        if name == "comm":
+            spec = importlib.machinery.PathFinder.find_spec(name)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _Wired(spec.loader)
+            return spec
+        if not name.startswith("ipykernel."):
+            return None
+        ours = MODULES.get(name)
+        if ours is None:
+            return None
+        spec = importlib.machinery.ModuleSpec(name, _Alias(ours), is_package=name.endswith(".comm"))
+        return spec
+
+
+def install() -> None:
+    """Make ``ipykernel`` importable here, and ``comm`` ours."""
+    if any(finder is CompatFinder for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, CompatFinder)  # type: ignore[arg-type]
+    package = _Package("ipykernel", "ipykernel, as pxkernel serves it.")
+    package.__spec__ = importlib.machinery.ModuleSpec("ipykernel", None, is_package=True)
+    package.__package__ = "ipykernel"
+    sys.modules["ipykernel"] = package
+    zmqshell = importlib.import_module("pxkernel.compat.zmqshell")
+    sys.modules["ipykernel.zmqshell"] = zmqshell
+    package.zmqshell = zmqshell
+    if "comm" in sys.modules:
+        importlib.import_module("pxkernel.comms").install()

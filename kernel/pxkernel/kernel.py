@@ -1,0 +1,448 @@
+"""The kernel object, ``get_ipython().kernel``, and how requests find their handlers.
+
+Requests arrive from C one at a time (``dispatch``). The table of handlers is a live dict, as in
+ipykernel: tools put their own functions into it and find ours there. Ours are ``Handler`` objects,
+which take the C request directly; a foreign function gets ``(stream, ident, message)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import sys
+import threading
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+from pxkernel import _kernel, messages
+from pxkernel.execute import Execution, InputSwap, bad_request
+from pxkernel.jsonpack import dumps
+
+SHELL_TYPES = (
+    "execute_request",
+    "complete_request",
+    "inspect_request",
+    "is_complete_request",
+    "history_request",
+    "comm_info_request",
+    "comm_open",
+    "comm_msg",
+    "comm_close",
+    "apply_request",
+)
+CONTROL_TYPES = tuple(
+    name for name in SHELL_TYPES if not name.startswith(("comm_o", "comm_m", "comm_c"))
+)
+
+
+class Handler:
+    """Our handler of one message type."""
+
+    __slots__ = ("kernel", "msg_type", "serve")
+
+    def __init__(self, kernel: IPythonKernel, msg_type: str) -> None:
+        self.kernel = kernel
+        self.msg_type = msg_type
+        self.serve = getattr(kernel, f"_{msg_type}")
+
+    async def __call__(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """As ipykernel's handlers are called: by tools that took the message out of a queue."""
+        result = self.serve(ReplayedRequest(self.kernel, ident, parent))
+        if result is not None:
+            await result
+
+    def __repr__(self) -> str:
+        return f"<pxkernel handler of {self.msg_type}>"
+
+
+class ReplayedRequest:
+    """A message dict with the face of a C request, for handlers that tools call by hand."""
+
+    def __init__(self, kernel: IPythonKernel, ident: Any, message: dict[str, Any]) -> None:
+        self._kernel = kernel
+        self.idents = [ident] if isinstance(ident, bytes) else list(ident or [])
+        self.header = message["header"]
+        self.msg_type = self.header["msg_type"]
+        self.msg_id = self.header["msg_id"]
+        self.parent = messages.to_parent(message)
+        self.parent_header = message.get("parent_header", {})
+        self.metadata = message.get("metadata", {})
+        self.content = message.get("content", {})
+        self.buffers = message.get("buffers", [])
+        self.channel = "shell"
+
+    def reply(
+        self, content: Any, *, metadata: Any = None, buffers: Any = (), msg_type: str | None = None
+    ) -> None:
+        """Send the reply now: there is no queue that it could wait in."""
+        if isinstance(content, bytes):
+            import json
+
+            content = json.loads(content)
+        kernel = self._kernel
+        kernel.session.send(
+            kernel.shell_stream,
+            msg_type or self.msg_type.replace("_request", "_reply"),
+            content,
+            parent={"header": self.header},
+            ident=self.idents,
+            buffers=list(buffers),
+            metadata=metadata,
+        )
+
+
+class Kernel:
+    """Name and singleton of ipykernel's base class."""
+
+    _instance: Any = None
+    implementation = "ipython"
+
+    @classmethod
+    def instance(cls, *args: Any, **kwargs: Any) -> Any:
+        """The kernel of this process."""
+        if Kernel._instance is None:
+            raise RuntimeError("no kernel runs in this process")
+        return Kernel._instance
+
+    @classmethod
+    def initialized(cls) -> bool:
+        """Whether there is one."""
+        return Kernel._instance is not None
+
+    @classmethod
+    def clear_instance(cls) -> None:
+        """Forget it."""
+        Kernel._instance = None
+
+
+class IPythonKernel(Kernel):
+    """The kernel that runs; see the module's text."""
+
+    int_id = -1
+    _poll_interval = 0.01
+    _execute_sleep = 0
+    stop_on_error_timeout = 0.0
+    _supports_kernel_subshells = False
+    debugger = None
+    eventloop = None
+    _aborting = False
+
+    def __init__(self, shell: Any) -> None:
+        Kernel._instance = self
+        self.shell = shell
+        shell.kernel = self
+        self.config = shell.config
+        self.log = logging.getLogger("pxkernel")
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.context: Any = None
+        self._allow_stdin = False
+        self._comm_manager: Any = None
+        self._session: Any = None
+        self._io_loop: Any = None
+        self._parent_ident: dict[str, Any] = {}
+        self.iopub_socket = Channel("iopub")
+        self.shell_stream = Channel("shell")
+        self.control_stream = Channel("control")
+        self.stdin_socket = Channel("stdin")
+        self.iopub_thread = SimpleNamespace(socket=self.iopub_socket, thread=None)
+        self.shell_handlers = {name: Handler(self, name) for name in SHELL_TYPES}
+        self.control_handlers = {name: Handler(self, name) for name in CONTROL_TYPES}
+        self.msg_types = list(SHELL_TYPES)
+        self.control_msg_types = list(CONTROL_TYPES)
+        self._main_asyncio_lock = asyncio.Lock()
+
+    # --- dispatch -------------------------------------------------------------------------------
+    def dispatch(self, request: Any) -> Any:
+        """Serve one request; the C pump calls this in the main thread, in the shell's Context."""
+        token = _kernel.set_parent(request.parent)
+        handlers = self.control_handlers if request.channel == "control" else self.shell_handlers
+        handler = handlers.get(request.msg_type)
+        if handler is None:
+            self.log.warning("Unknown message type: %r", request.msg_type)
+            return None
+        nested = request.msg_type.startswith("comm_")
+        try:
+            if type(handler) is Handler:
+                result = handler.serve(request)
+            else:
+                result = handler(self.shell_stream, request.idents, messages.from_request(request))
+        finally:
+            if nested:
+                # It may have come while an async cell waits: that cell's parent is put back.
+                _kernel.reset_parent(token)
+        if result is None or isinstance(result, asyncio.Future):
+            return result
+        return self.create_task(result) if asyncio.iscoroutine(result) else None
+
+    def create_task(self, coroutine: Any) -> asyncio.Task[Any]:
+        """A task in the shell's persistent Context: what it sets there, later cells see."""
+        return self.loop.create_task(coroutine, context=self.context)
+
+    def runs_coroutines(self) -> bool:
+        """Whether cells that await run on our loop (%autoawait may name another runner)."""
+        from IPython.core.interactiveshell import _asyncio_runner
+
+        return self.shell.loop_runner is _asyncio_runner and self.loop is not None
+
+    # --- handlers -------------------------------------------------------------------------------
+    def _execute_request(self, request: Any) -> Any:
+        try:
+            execution = Execution(self, request)
+        except (KeyError, TypeError, AttributeError) as error:
+            bad_request(request, error)
+            return None
+        return execution.run()
+
+    def after_cell(self, execution: Execution) -> None:
+        """A cell is done and its reply given."""
+
+    def _complete_request(self, request: Any) -> None:
+        from pxkernel import complete
+
+        content = request.content
+        code = content["code"]
+        answer = complete.complete(self.shell, code, content.get("cursor_pos", len(code)))
+        request.reply(dumps(answer))
+
+    def _inspect_request(self, request: Any) -> None:
+        from pxkernel import complete
+
+        request.reply(dumps(complete.inspect(self.shell, request.content)))
+
+    def _is_complete_request(self, request: Any) -> None:
+        from pxkernel import complete
+
+        request.reply(dumps(complete.is_complete(self.shell, request.content["code"])))
+
+    def _history_request(self, request: Any) -> None:
+        from pxkernel import complete
+
+        request.reply(dumps(complete.history(self.shell, request.content)))
+
+    def _comm_info_request(self, request: Any) -> None:
+        from pxkernel import comms
+
+        request.reply(dumps(comms.info(request.content.get("target_name"))))
+
+    def _comm_open(self, request: Any) -> None:
+        self._comm("comm_open", request)
+
+    def _comm_msg(self, request: Any) -> None:
+        self._comm("comm_msg", request)
+
+    def _comm_close(self, request: Any) -> None:
+        self._comm("comm_close", request)
+
+    def _comm(self, name: str, request: Any) -> None:
+        message = messages.from_request(request)
+        getattr(self.comm_manager, name)(self.shell_stream, request.idents, message)
+
+    def _apply_request(self, request: Any) -> Any:
+        from pxkernel import apply
+
+        return apply.handle(request, self.shell)
+
+    # --- stdin ----------------------------------------------------------------------------------
+    def forward_input(self, allow_stdin: bool) -> InputSwap:
+        """``input`` and ``getpass`` ask the front end until the returned function is called."""
+        self._allow_stdin = allow_stdin
+        return InputSwap(self)
+
+    def raw_input(self, prompt: Any = "") -> str:
+        """``input()`` of a cell."""
+        return self._input_request(str(prompt), password=False)
+
+    def getpass(self, prompt: str = "Password: ", stream: Any = None, **options: Any) -> str:
+        """``getpass.getpass()`` of a cell."""
+        if stream is not None:
+            warnings.warn(
+                "The `stream` parameter of `getpass.getpass` will have no effect when using a "
+                "kernel",
+                UserWarning,
+                stacklevel=2,
+            )
+        if options.get("echo_char") is not None:
+            warnings.warn(
+                "The `echo_char` parameter of `getpass.getpass` will have no effect when using a "
+                "kernel",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._input_request(str(prompt), password=True)
+
+    def _input_request(
+        self, prompt: str, ident: Any = None, parent: Any = None, password: bool = False
+    ) -> str:
+        if not self._allow_stdin:
+            from IPython.core.error import StdinNotImplementedError
+
+            raise StdinNotImplementedError(
+                "raw_input was called, but this frontend does not support input requests."
+            )
+        return _kernel.input_request(prompt, password, messages.to_parent(parent))
+
+    # --- what libraries use ---------------------------------------------------------------------
+    @property
+    def comm_manager(self) -> Any:
+        """The manager of all comms."""
+        from pxkernel import comms
+
+        return comms.manager()
+
+    @property
+    def session(self) -> Any:
+        """A jupyter_client Session that signs as the C half does; made when asked for."""
+        if self._session is None:
+            from pxkernel.pysession import make_session
+
+            self._session = make_session(self)
+        return self._session
+
+    @property
+    def io_loop(self) -> Any:
+        """tornado's face of the main loop; made when asked for."""
+        if self._io_loop is None:
+            ioloop = importlib.import_module("tornado.ioloop")
+            if threading.current_thread() is threading.main_thread():
+                self._io_loop = ioloop.IOLoop.current()
+            else:
+                platform = importlib.import_module("tornado.platform.asyncio")
+                self._io_loop = platform.AsyncIOMainLoop(asyncio_loop=self.loop, make_current=False)
+        return self._io_loop
+
+    @property
+    def parent(self) -> Any:
+        """The application object."""
+        from pxkernel.app import IPKernelApp
+
+        return IPKernelApp.instance()
+
+    @property
+    def ident(self) -> str:
+        """UUID of this kernel."""
+        return _kernel.ident
+
+    @property
+    def user_ns(self) -> dict[str, Any]:
+        """The namespace of the cells."""
+        return self.shell.user_ns
+
+    @property
+    def user_module(self) -> Any:
+        """The module of the cells."""
+        return self.shell.user_module
+
+    @property
+    def execution_count(self) -> int:
+        """Number of the next cell."""
+        return self.shell.execution_count
+
+    @property
+    def implementation_version(self) -> str:
+        """IPython's version."""
+        return self.kernel_info["implementation_version"]
+
+    @property
+    def language_info(self) -> dict[str, Any]:
+        """As in kernel_info_reply."""
+        return self.kernel_info["language_info"]
+
+    @property
+    def banner(self) -> str:
+        """As in kernel_info_reply."""
+        return self.kernel_info["banner"]
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """Content of kernel_info_reply."""
+        from pxkernel.info import kernel_info
+
+        return kernel_info(self.shell)
+
+    def get_parent(self, channel: str | None = None) -> dict[str, Any]:
+        """The request that outputs made here belong to, as a message dict."""
+        return messages.get_parent()
+
+    def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
+        """Outputs of this thread or task belong to ``parent`` from now on."""
+        self._parent_ident[channel] = ident
+        messages.set_parent(parent)
+
+    @property
+    def _parent_header(self) -> dict[str, Any]:
+        return messages.get_parent()
+
+    def send_response(
+        self,
+        stream: Any,
+        msg_or_type: Any,
+        content: dict[str, Any] | None = None,
+        ident: Any = None,
+        **options: Any,
+    ) -> None:
+        """Send a message as part of the running request: on iopub straight, else by the session."""
+        metadata, buffers = options.get("metadata"), options.get("buffers")
+        header = options.get("header")
+        if stream is self.iopub_socket and isinstance(msg_or_type, str) and not header:
+            topic = ident if isinstance(ident, bytes) else None
+            body, meta = dumps(content or {}), dumps(metadata or {})
+            _kernel.publish(msg_or_type, body, meta, buffers=buffers or (), topic=topic)
+            return
+        self.session.send(
+            stream,
+            msg_or_type,
+            content,
+            self.get_parent(),
+            ident,
+            buffers=buffers,
+            header=header,
+            metadata=metadata,
+        )
+
+    def _topic(self, topic: str) -> bytes:
+        return f"kernel.{_kernel.ident}.{topic}".encode()
+
+    def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """End the process; with ``restart`` the front end is expected to start another."""
+        self.shell.exit_now = True
+        return {"status": "ok", "restart": restart}
+
+    def stop_soon(self) -> None:
+        """The process ends when the running request has been answered."""
+        _kernel.request_exit(False)
+
+    async def do_one_iteration(self) -> None:
+        """Let the loop, and with it waiting requests, have a turn."""
+        await asyncio.sleep(0)
+
+
+IPythonKernel.__module__ = "ipykernel.ipkernel"
+Kernel.__module__ = "ipykernel.kernelbase"
+
+
+class Channel:
+    """What libraries take for a zmq socket: frames go to the I/O thread, from any thread."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def send_multipart(self, frames: Any, *_args: Any, **_kwargs: Any) -> None:
+        """Send ready-made frames."""
+        if self.name == "iopub":
+            _kernel.publish_raw(list(frames))
+        else:
+            _kernel.send_raw(self.name, list(frames))
+
+    def flush(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing waits here."""
+
+    def __repr__(self) -> str:
+        return f"<pxkernel channel {self.name} of process {os.getpid()}>"
+
+
+def complain(text: str) -> None:
+    """A line on the terminal that the kernel was started from."""
+    print(f"pxkernel: {text}", file=sys.__stderr__, flush=True)

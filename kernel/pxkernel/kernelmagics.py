@@ -1,0 +1,143 @@
+"""Magics that need a kernel, or that work otherwise in one than in a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from IPython.core import page
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from pxkernel import _kernel
+
+
+@magics_class
+class KernelMagics(Magics):
+    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave."""
+
+    @line_magic
+    def edit(self, line: str = "", last_call: Any = None) -> None:
+        """Open a file, or the source of an object, in the front end's editor.
+
+        Usage: %edit [-n line] [-p] [-r] [what]
+
+        WHAT is a file name, the name of an object (its source is opened), a string variable or
+        numbers of cells. The front end opens the editor; what you write there is not run.
+        """
+        from IPython.core.magics.code import CodeMagics, MacroToEdit
+
+        options, target = self.parse_options(line, "prn:")
+        try:
+            filename, number, _ = CodeMagics._find_edit_target(
+                self.shell, target, options, last_call or ["", ""]
+            )
+        except MacroToEdit:
+            raise UsageError(
+                "%edit cannot open a macro here; %macro -r or %load shows its text"
+            ) from None
+        self.shell.payload_manager.write_payload(
+            {
+                "source": "edit_magic",
+                "filename": str(Path(filename).resolve()),
+                "line_number": number,
+            }
+        )
+
+    @line_magic
+    def clear(self, line: str) -> None:
+        """Clear the terminal (in a console; a notebook clears a cell with clear_output)."""
+        self.shell.system("clear")
+
+    def _less(self, line: str) -> None:
+        name = line.strip()
+        if not name:
+            raise UsageError("Missing filename.")
+        if name.endswith(".py"):
+            from IPython.utils import openpy
+
+            text = self.shell.pycolorize(openpy.read_py_file(name, skip_encoding_cookie=False))
+        else:
+            text = Path(name).read_text()
+        page.page(text)
+
+    @line_magic
+    def less(self, line: str) -> None:
+        """Show a file in the pager; Python files are coloured."""
+        self._less(line)
+
+    @line_magic
+    def more(self, line: str) -> None:
+        """Show a file in the pager; Python files are coloured."""
+        self._less(line)
+
+    @line_magic
+    def man(self, line: str) -> None:
+        """Show the manual page of a command in the pager."""
+        page.page(self.shell.getoutput(f"man {line} | col -b", split=False))
+
+    @line_magic
+    def connect_info(self, line: str) -> None:
+        """Print what another client needs to connect to this kernel."""
+        try:
+            text = Path(_kernel.connection_file).read_text()
+        except OSError as error:
+            warnings.warn(f"Could not get connection info: {error!r}", stacklevel=2)
+            return
+        name = _kernel.connection_file
+        if Path(name).name.startswith("kernel-"):
+            name = Path(name).name
+        print(text.rstrip() + "\n")
+        print("Paste the above JSON into a file, and connect with:")
+        print("    $> jupyter <app> --existing <file>")
+        print("or, if you are local, you can connect with just:")
+        print(f"    $> jupyter <app> --existing {name}")
+        print("or even just:")
+        print("    $> jupyter <app> --existing")
+        print("if this is the most recent Jupyter kernel you have started.")
+
+    @line_magic
+    def qtconsole(self, line: str) -> None:
+        """Open a Qt console that is connected to this kernel."""
+        try:
+            connect_qtconsole(argv=line.split())
+        except OSError as error:
+            warnings.warn(f"Could not start qtconsole: {error!r}", stacklevel=2)
+
+    @line_magic
+    def autosave(self, line: str) -> None:
+        """Set the notebook's autosave interval in seconds; 0 switches it off."""
+        from IPython.display import Javascript, display
+
+        try:
+            seconds = int(line)
+        except ValueError:
+            raise UsageError(f"%autosave requires an integer, got {line!r}") from None
+        script = f"IPython.notebook.set_autosave_interval({1000 * seconds})"
+        display(Javascript(script), include=["application/javascript"])
+        print(f"Autosaving every {seconds} seconds" if seconds else "Autosave disabled")
+
+
+def connect_qtconsole(
+    connection_file: str | None = None, argv: list[str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a Qt console on this kernel, with ``argv`` as its further arguments."""
+    start = "from qtconsole import qtconsoleapp; qtconsoleapp.main()"
+    command = [
+        sys.executable,
+        "-c",
+        start,
+        "--existing",
+        connection_file or _kernel.connection_file,
+    ]
+    return subprocess.Popen(
+        command + (argv or []),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=dict(os.environ),
+    )

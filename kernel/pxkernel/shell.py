@@ -1,0 +1,229 @@
+"""IPython's shell as this kernel runs it.
+
+The class carries the name and module that libraries look for when they ask "am I in a notebook?".
+It is a real InteractiveShell: only what a kernel does otherwise than a terminal is overridden.
+
+A cell is transformed once. The kernel must know before it calls ``run_cell`` whether the cell
+awaits, and ``run_cell`` (looked up anew for each cell, because tools wrap it) transforms again; the
+shell therefore keeps the last transformation for exactly one more use.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from subprocess import CalledProcessError
+from typing import Any
+
+from IPython.core import page
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
+from traitlets import Any as AnyTrait
+from traitlets import Bool, CBool, Instance, Type, default, observe
+
+from pxkernel import _kernel, messages
+from pxkernel.compiler import XCachingCompiler
+from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
+from pxkernel.history import LazyHistoryManager
+from pxkernel.jsonpack import dumps
+
+# What cells' child processes find: colours, and no pager that waits for a key.
+_ENVIRONMENT = {
+    "TERM": "xterm-color",
+    "CLICOLOR": "1",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+}
+
+
+class ZMQInteractiveShell(InteractiveShell):
+    """The shell behind ``get_ipython()`` in this kernel."""
+
+    displayhook_class = Type(ZMQShellDisplayHook)
+    display_pub_class = Type(ZMQDisplayPublisher)
+    compiler_class = Type(XCachingCompiler)
+    data_pub_class = AnyTrait()
+    kernel = AnyTrait()
+    readline_use = CBool(False)
+    autoindent = CBool(False)
+    exiter = Instance(ZMQExitAutocall)
+    keep_history = Bool(True)
+
+    keepkernel_on_exit: bool | None = None
+    active_eventloop: str | None = None
+    _last_traceback: list[str] | None = None
+    _last_traceback_during_displayhook = False
+    _transformed: tuple[str, str] | None = None
+
+    @default("exiter")
+    def _default_exiter(self) -> ZMQExitAutocall:
+        return ZMQExitAutocall(self)
+
+    @default("banner1")
+    def _default_banner1(self) -> str:
+        from IPython.core.usage import default_banner
+
+        return default_banner
+
+    # --- construction ---------------------------------------------------------------------------
+    def init_environment(self) -> None:
+        """Colours and pagers of child processes."""
+        os.environ.update(_ENVIRONMENT)
+
+    def init_virtualenv(self) -> None:
+        """Nothing: a kernel is installed in the environment it serves."""
+
+    def init_data_pub(self) -> None:
+        """Nothing: deprecated since ipyparallel left."""
+
+    def init_history(self) -> None:
+        """History whose database opens with the first line."""
+        options = {} if self.keep_history else {"enabled": False}
+        self.history_manager = LazyHistoryManager(shell=self, parent=self, **options)
+        self.configurables.append(self.history_manager)
+
+    def init_hooks(self) -> None:
+        """The pager is the front end's."""
+        super().init_hooks()
+        self.set_hook("show_in_pager", page.as_hook(self.payloadpage_page), 99)
+
+    def init_magics(self) -> None:
+        """The kernel's own magics on top of IPython's."""
+        super().init_magics()
+        from pxkernel.kernelmagics import KernelMagics
+
+        self.register_magics(KernelMagics)
+        self.magics_manager.register_alias("ed", "edit")
+
+    # --- running --------------------------------------------------------------------------------
+    def transform_cell(self, raw_cell: str) -> str:
+        """IPython's transformation; the one that ``prepare_cell`` made is used once."""
+        kept, self._transformed = self._transformed, None
+        if kept is not None and kept[0] == raw_cell:
+            return kept[1]
+        return super().transform_cell(raw_cell)
+
+    def prepare_cell(self, code: str) -> tuple[bool, str]:
+        """Whether ``code`` must run as a coroutine, and its transformed text."""
+        self._transformed = None
+        try:
+            cell = self.transform_cell(code)
+        except Exception:
+            return False, code  # run_cell will meet it again and show it
+        must_await = ("await" in cell or "async" in cell) and self.should_run_async(
+            code, transformed_cell=cell, preprocessing_exc_tuple=None
+        )
+        if not must_await:
+            self._transformed = (code, cell)
+        return must_await, cell
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """IPython's run_cell; tools replace it on the instance."""
+        self._last_traceback = None
+        self._last_traceback_during_displayhook = False
+        return super().run_cell(*args, **kwargs)
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        if getattr(self.displayhook, "msg", None) is not None:
+            # A formatter failed while a result was being shown: the cell has failed.
+            self._last_traceback_during_displayhook = True
+        try:
+            text = str(evalue)
+        except Exception as error:
+            text = f"<str() of the exception failed: {type(error).__name__}>"
+        lines = [stb] if isinstance(stb, str) else list(stb)
+        content = {"traceback": lines, "ename": str(etype.__name__), "evalue": text}
+        _kernel.publish("error", dumps(content))
+        self._last_traceback = lines
+
+    # --- payloads -------------------------------------------------------------------------------
+    def payloadpage_page(
+        self, strg: Any, start: int = 0, screen_lines: int = 0, pager_cmd: Any = None
+    ) -> None:
+        """Show text, or a mime bundle, in the front end's pager."""
+        data = strg if isinstance(strg, dict) else {"text/plain": strg}
+        payload = {"source": "page", "data": data, "start": max(0, start)}
+        self.payload_manager.write_payload(payload)
+
+    def set_next_input(self, text: str, replace: bool = False) -> None:
+        """Put ``text`` into the next cell, or with ``replace`` into this one."""
+        payload = {"source": "set_next_input", "text": text, "replace": replace}
+        self.payload_manager.write_payload(payload)
+
+    def ask_exit(self) -> None:
+        """``exit``: the front end asks, or simply closes."""
+        self.exit_now = not self.keepkernel_on_exit
+        payload = {"source": "ask_exit", "keepkernel": self.keepkernel_on_exit}
+        self.payload_manager.write_payload(payload)
+
+    @observe("exit_now")
+    def _exit_now_changed(self, change: Any) -> None:
+        if change["new"] and self.kernel is not None:
+            self.kernel.stop_soon()
+
+    # --- parents --------------------------------------------------------------------------------
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """The whole message of the request that runs (the name is an old one)."""
+        return messages.get_parent()
+
+    @parent_header.setter
+    def parent_header(self, parent: dict[str, Any]) -> None:
+        messages.set_parent(parent)
+
+    def get_parent(self) -> dict[str, Any]:
+        """The request that outputs made here belong to."""
+        return messages.get_parent()
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """All outputs of this thread or task belong to ``parent`` from now on."""
+        messages.set_parent(parent)
+
+    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
+        """``set_parent`` with a token for ``reset_thread_parent``."""
+        return messages.set_parent(parent)
+
+    def reset_thread_parent(self, token: Any) -> None:
+        """Undo the ``set_thread_parent`` that gave ``token``."""
+        messages.reset_parent(token)
+
+    # --- child processes and event loops ----------------------------------------------------------
+    def system_piped(self, cmd: str) -> None:
+        """``!cmd``: run it, its output in the cell; the exit code goes to ``_exit_code``."""
+        if cmd.rstrip().endswith("&"):
+            raise OSError("Background processes not supported.")
+        from IPython.utils.process import system
+
+        code = system(self.var_expand(cmd, depth=1))
+        self.user_ns["_exit_code"] = code
+        if getattr(self, "system_raise_on_error", False) and code != 0:
+            raise CalledProcessError(code, cmd)
+
+    system = system_piped
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """``%gui``: loops that need nothing are accepted, others say what is missing."""
+        from pxkernel import eventloops
+
+        try:
+            eventloops.enable_gui(gui)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self.active_eventloop = gui
+
+    @property
+    def data_pub(self) -> Any:
+        """Gone since ipyparallel 5."""
+        warnings.warn(
+            "InteractiveShell.data_pub is deprecated outside IPython parallel.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
+InteractiveShellABC.register(ZMQInteractiveShell)
