@@ -1,0 +1,190 @@
+"""The kernel beside ipykernel and xeus-python: one run, interleaved, so that a slow minute of the
+machine is slow for all of them.
+
+    python bench/kernel.py --peers-python .venv-peers/bin/python [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+from wire import Session, Subject
+
+# A C call that holds the GIL, for this many seconds.
+HOLD = 1.5
+_HOLD_CELL = f"""
+import ctypes, sys
+print("before")
+ctypes.PyDLL(None).usleep({int(HOLD * 1e6)})
+"""
+_PRINTS = 100_000
+
+Samples = dict[str, dict[str, list[float]]]
+
+
+def subjects(peers_python: Path) -> list[Subject]:
+    """Ours from the environment of this Python, the peers from theirs."""
+    peers = peers_python.absolute().parent.parent
+    return [
+        Subject("pxkernel", Path(sys.prefix), "pxkernel"),
+        Subject("ipykernel", peers, "python3"),
+        Subject("xeus-python", peers, "xpython"),
+    ]
+
+
+def clock(work: Callable[[], object]) -> float:
+    """How long it takes, in ms."""
+    begin = time.perf_counter()
+    work()
+    return (time.perf_counter() - begin) * 1000
+
+
+def first_replies(subject: Subject) -> tuple[Session, dict[str, float]]:
+    """From the exec to the first replies. Both requests wait in the sockets from the start."""
+    session = subject.start()
+    info = session.send("control", "kernel_info_request", {})
+    while session.recv("control")[1] != info:
+        pass
+    told = (time.perf_counter() - session.started) * 1000
+    message = session.execute("1")
+    while session.recv("shell")[1] != message:
+        pass
+    ran = (time.perf_counter() - session.started) * 1000
+    wait_for_iopub(session)
+    return session, {"start: first kernel_info reply": told, "start: first execute reply": ran}
+
+
+def wait_for_iopub(session: Session) -> None:
+    """Until a cell's idle status is seen: the subscription has arrived."""
+    while True:
+        message = session.execute("")
+        while session.recv("shell")[1] != message:
+            pass
+        while session.sockets["iopub"].poll(200):
+            _, parent, content = session.recv("iopub")
+            if parent == message and content.get("execution_state") == "idle":
+                return
+
+
+def under_the_gil(session: Session) -> dict[str, float]:
+    """What is served while a cell sits in C with the GIL: all three asked for and looked for at the
+    same time, the last two when the cell is in C for certain."""
+    begin = time.perf_counter()
+    message = session.execute(_HOLD_CELL)
+    poller = zmq.Poller()
+    for channel in ("iopub", "control", "hb", "shell"):
+        poller.register(session.sockets[channel], zmq.POLLIN)
+    asked, info = 0.0, ""
+    seen: dict[str, float] = {}
+    while len(seen) < 4:
+        now = time.perf_counter()
+        if not asked and now - begin > HOLD * 0.2:
+            asked = now
+            info = session.send("control", "kernel_info_request", {})
+            session.sockets["hb"].send(b"beat")
+        ready = dict(poller.poll(1 if not asked else 1000))
+        now = time.perf_counter()
+        if session.sockets["hb"] in ready:
+            session.sockets["hb"].recv()
+            seen["heartbeat during that call"] = (now - asked) * 1000
+        if session.sockets["control"] in ready and session.recv("control")[1] == info:
+            seen["kernel_info on control during that call"] = (now - asked) * 1000
+        if session.sockets["shell"] in ready and session.recv("shell")[1] == message:
+            seen["the cell"] = (now - begin) * 1000
+        if session.sockets["iopub"] in ready:
+            kind, parent, content = session.recv("iopub")
+            if parent == message and kind == "stream" and "before" in content["text"]:
+                name = "line printed before a C call that holds the GIL, until seen"
+                seen[name] = (now - begin) * 1000
+        if "the cell" in seen and now - begin > 2 * HOLD + 5:
+            raise TimeoutError(f"only {list(seen)} after a cell of {HOLD} s")
+    del seen["the cell"]
+    drain(session)
+    return seen
+
+
+def prints(session: Session) -> dict[str, float]:
+    """Many prints in one cell: time until idle, messages, and what was lost."""
+    begin = time.perf_counter()
+    published = session.run(f"for i in range({_PRINTS}): print(i)")
+    took = (time.perf_counter() - begin) * 1000
+    texts = [content["text"] for kind, content in published if kind == "stream"]
+    lost = sum(len(str(i)) + 1 for i in range(_PRINTS)) - len("".join(texts))
+    return {
+        f"{_PRINTS:,} prints": took,
+        f"{_PRINTS:,} prints: messages": len(texts),
+        f"{_PRINTS:,} prints: characters lost": lost,
+    }
+
+
+def measure(all_subjects: list[Subject], rounds: int, repeat: int) -> Samples:
+    """Every figure, `rounds` times for each subject, in turn."""
+    samples: Samples = defaultdict(lambda: defaultdict(list))
+
+    def add(subject: Subject, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            samples[name][subject.name].append(value)
+
+    for subject in all_subjects:  # once for nothing: disk caches, byte code
+        first_replies(subject)[0].stop()
+    for number in range(rounds):
+        turn = all_subjects[number % len(all_subjects) :] + all_subjects
+        turn = turn[: len(all_subjects)]
+        sessions = {}
+        for subject in turn:
+            sessions[subject], figures = first_replies(subject)
+            add(subject, figures)
+        for _ in range(4):
+            for subject in turn:
+                one = sessions[subject]
+                warm = {
+                    "kernel_info, there and back": lambda s=one: s.ask(
+                        "shell", "kernel_info_request"
+                    ),
+                    "execute `pass`, until reply and idle": lambda s=one: s.run("pass"),
+                    "execute `1+1`, until reply and idle": lambda s=one: s.run("1+1"),
+                }
+                for name, work in warm.items():
+                    work()
+                    drain(one)
+                    for _ in range(repeat):
+                        add(subject, {name: clock(work)})
+        for subject in turn:
+            add(subject, under_the_gil(sessions[subject]))
+        for subject in turn:
+            drain(sessions[subject])
+            add(subject, prints(sessions[subject]))
+        for subject in turn:
+            add(subject, {"shutdown, until the process is gone": sessions[subject].stop() * 1000})
+        print(f"kernel: round {number + 1} of {rounds}", file=sys.stderr)
+    return samples
+
+
+def drain(session: Session) -> None:
+    """Throw away what older requests still publish."""
+    while session.sockets["iopub"].poll(5):
+        session.recv("iopub")
+
+
+def main() -> None:
+    """Print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers-python", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=10)
+    options = parser.parse_args()
+    samples = measure(subjects(options.peers_python), options.rounds, options.repeat)
+    for name, of in samples.items():
+        medians = ", ".join(f"{who} {statistics.median(v):.2f}" for who, v in of.items())
+        print(f"{name}: {medians}")
+
+
+if __name__ == "__main__":
+    main()
