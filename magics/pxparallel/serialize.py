@@ -1,0 +1,705 @@
+"""The sending half of serialisation: what a task needs travels with it, big data out of band.
+
+``pickle`` protocol 5 with three additions:
+
+* Functions and classes of the notebook (or script) travel by value, as a *definition*: a
+  pickle under the hash of its content, which the other side unpickles once. Nothing of the
+  notebook's globals is in it.
+* The global names that such code uses are collected while pickling, looked up in the
+  notebook, and sent along, transitively, each under the hash of its content. The other side
+  puts them into a layer below its own names (see ``remote``): the engine's names win.
+* Modules that lie beside the notebook travel as source, with the local modules they use.
+
+Buffers of 16 KiB and more (arrays) are not copied into the pickle but handed over as they
+are; smaller ones are copied, which makes them writable on arrival like the big ones.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import hashlib
+import importlib
+import io
+import itertools
+import linecache
+import marshal
+import operator
+import os
+import pickle
+import site
+import sys
+import sysconfig
+import types
+import uuid
+import weakref
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, _HAS_DEFAULT_FACTORY  # type: ignore[attr-defined]
+from typing import Any
+
+import cloudpickle.cloudpickle as cp
+
+from . import remote
+
+INLINE = 16 * 1024
+"""Buffers below this many bytes are copied into the pickle."""
+
+_VERSION = sys.hexversion >> 16
+_SIMPLE = frozenset({int, float, complex, bool, str, bytes, type(None), type(...), range, slice})
+_NOT_SHIPPED = frozenset({"get_ipython", "exit", "quit", "open", "display", "In", "Out", "input"})
+_unique = itertools.count()
+_session = ""
+
+Need = tuple[str, str, str]
+"""A global name that code uses: session, module, name."""
+
+
+def session() -> str:
+    """What tells this process' layer of names from those of others."""
+    global _session
+    if not _session:
+        _session = uuid.uuid4().hex[:16]
+    return _session
+
+
+def _new_session() -> None:
+    global _session
+    _session = ""
+
+
+os.register_at_fork(after_in_child=_new_session)
+
+
+# --- what code needs --------------------------------------------------------------------------
+
+
+class Names:
+    """Global names in code: all, those of inner code, and every attribute name (for modules)."""
+
+    __slots__ = ("all", "attributes", "inner")
+
+    def __init__(self, code: types.CodeType) -> None:
+        found: dict[str, None] = {}
+        inner: dict[str, None] = {}
+        attributes: set[str] = set()
+        self._walk(code, found, inner, attributes, False)
+        self.all = tuple(found)
+        self.inner = tuple(name for name in inner if name not in builtins.__dict__)
+        self.attributes = frozenset(attributes)
+
+    def _walk(
+        self,
+        code: types.CodeType,
+        found: dict[str, None],
+        inner: dict[str, None],
+        attributes: set[str],
+        nested: bool,
+    ) -> None:
+        attributes.update(code.co_names)
+        for step in dis.get_instructions(code):
+            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                found[step.argval] = None
+                if nested:
+                    inner[step.argval] = None
+        for part in code.co_consts:
+            if isinstance(part, types.CodeType):
+                self._walk(part, found, inner, attributes, True)
+
+
+_names: weakref.WeakKeyDictionary[types.CodeType, Names] = weakref.WeakKeyDictionary()
+_spaces: dict[str, dict[str, Any]] = {}
+_attributes: dict[Need, frozenset[str]] = {}
+
+
+def names_of(code: types.CodeType) -> Names:
+    """The global names of code, computed once."""
+    found = _names.get(code)
+    if found is None:
+        found = _names[code] = Names(code)
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _source_of(filename: str) -> tuple[str, str] | None:
+    """File name and text of a cell, for tracebacks elsewhere; None for real files."""
+    if os.path.exists(filename):
+        return None
+    text = "".join(linecache.getlines(filename))
+    return (filename, text) if 0 < len(text) < 1 << 18 else None
+
+
+# --- modules ----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _installed_roots() -> tuple[str, ...]:
+    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
+    roots.update(site.getsitepackages())
+    roots.add(site.getusersitepackages())
+    return tuple(os.path.join(os.path.abspath(root), "") for root in roots if len(root) > 1)
+
+
+def is_local(module: types.ModuleType) -> bool:
+    """True for a Python module with source that is not installed: it lies beside the notebook."""
+    name = module.__name__
+    if remote.shipped_source(name) is not None:
+        return True
+    spec = getattr(module, "__spec__", None)
+    if type(getattr(spec, "loader", None)).__name__ != "SourceFileLoader":
+        return False
+    file = getattr(module, "__file__", None)
+    if not file or name.partition(".")[0] in ("pxparallel", "pxkernel"):
+        return False
+    return not os.path.abspath(file).startswith(_installed_roots())
+
+
+@functools.lru_cache(maxsize=1024)
+def _findable(name: str, file: str | None) -> bool:
+    """True if importing the name finds the file: not so for scripts and test runners' modules."""
+    if remote.shipped_source(name) is not None:
+        return True
+    parent, _, _ = name.rpartition(".")
+    try:
+        path = sys.modules[parent].__path__ if parent else None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+    except (KeyError, AttributeError, ImportError, ValueError):
+        return False
+    return spec is not None and (file is None or spec.origin == file)
+
+
+def is_importable(module: types.ModuleType) -> bool:
+    """True if the other side can have the module: installed, or local with source we can send."""
+    if module.__name__ in ("__main__", "__mp_main__"):
+        return False
+    if not is_local(module):
+        return getattr(module, "__spec__", None) is not None
+    return _findable(module.__name__, getattr(module, "__file__", None))
+
+
+@functools.lru_cache(maxsize=256)
+def _read_source(name: str, file: str, stamp: tuple[int, int], package: bool) -> tuple[Any, ...]:
+    with open(file, "rb") as stream:
+        raw = stream.read()
+    text = importlib.util.decode_source(raw)
+    return name, hashlib.blake2b(raw, digest_size=16).digest(), text, file, package
+
+
+def _source_row(module: types.ModuleType) -> tuple[Any, ...]:
+    """One row of the table of ``remote.load_module``; reads the file again when it changed."""
+    name = module.__name__
+    shipped = remote.shipped_source(name)
+    if shipped is not None:
+        return (name, *shipped)
+    file = module.__file__ or ""
+    status = os.stat(file)
+    return _read_source(
+        name, file, (status.st_mtime_ns, status.st_size), hasattr(module, "__path__")
+    )
+
+
+def _local_modules(module: types.ModuleType) -> list[types.ModuleType]:
+    """The module, its parents, and the local modules that it uses: what is used comes first."""
+    found: dict[str, types.ModuleType] = {}
+    seen: set[str] = set()
+
+    def visit(one: types.ModuleType) -> None:
+        if one.__name__ in seen or not is_local(one) or not is_importable(one):
+            return
+        seen.add(one.__name__)
+        parent = sys.modules.get(one.__name__.rpartition(".")[0])
+        if parent is not None:
+            visit(parent)
+        for value in list(vars(one).values()):
+            other = value
+            if not isinstance(value, types.ModuleType):
+                name = getattr(value, "__module__", None)
+                other = sys.modules.get(name) if isinstance(name, str) else None
+            if isinstance(other, types.ModuleType) and other is not one:
+                visit(other)
+        found[one.__name__] = one
+
+    visit(module)
+    return list(found.values())
+
+
+def _reduce_module(module: types.ModuleType) -> tuple[Any, ...]:
+    name = module.__name__
+    if name in ("__main__", "__mp_main__"):
+        return importlib.import_module, ("__main__",)
+    if is_local(module) and is_importable(module):
+        rows = []
+        for one in _local_modules(module):
+            if remote.shipped_source(one.__name__) is None:
+                remote.home_modules.add(one.__name__)
+            rows.append(_source_row(one))
+        return remote.load_module, (name, tuple(rows))
+    if name in sys.modules:
+        return importlib.import_module, (name,)
+    return cp._module_reduce(module)
+
+
+# --- definitions ------------------------------------------------------------------------------
+
+
+class Definition:
+    """The pickle of a function or class, under the hash of its content."""
+
+    __slots__ = ("blob", "key", "needs", "stamp", "thing")
+
+    def __init__(self, thing: Any, stamp: Any, blob: bytes, needs: tuple[Need, ...]) -> None:
+        self.stamp = stamp
+        self.blob = blob
+        self.key = hashlib.blake2b(blob, digest_size=16).digest()
+        self.needs = needs
+        number = id(thing)
+        self.thing = weakref.ref(thing, lambda _: _definitions.pop(number, None))
+
+
+_definitions: dict[int, Definition] = {}
+
+
+def _function_stamp(function: types.FunctionType) -> tuple[Any, ...] | None:
+    """What a function consists of, if that can only change by exchange; else None."""
+    if function.__dict__ or function.__kwdefaults__:
+        return None
+    defaults = function.__defaults__
+    if defaults and not all(type(value) in _SIMPLE for value in defaults):
+        return None
+    contents: tuple[Any, ...] = ()
+    if function.__closure__:
+        try:
+            contents = tuple(cell.cell_contents for cell in function.__closure__)
+        except ValueError:
+            return None
+        if not all(type(value) in _SIMPLE for value in contents):
+            return None
+    return function.__code__, defaults, function.__name__, function.__doc__, *contents
+
+
+def _class_stamp(cls: type) -> tuple[Any, ...] | None:
+    """What a class consists of, if that can only change by exchange; else None."""
+    parts: list[Any] = list(cls.__bases__)
+    for base in cls.__mro__:
+        if not _by_value(base):
+            continue
+        for name, value in vars(base).items():
+            kind = type(value)
+            if kind is types.FunctionType:
+                parts.extend(_function_stamp(value) or ())
+            elif kind in (list, dict, set, bytearray) and not name.startswith("_"):
+                return None
+            parts.append(value)
+    return tuple(parts)
+
+
+def _definition(thing: Any) -> Definition | None:
+    """The definition of a function or class; None if it carries big data of its own."""
+    number = id(thing)
+    stamp = _function_stamp(thing) if type(thing) is types.FunctionType else _class_stamp(thing)
+    known = _definitions.get(number)
+    if (
+        known is not None
+        and stamp is not None
+        and known.thing() is thing
+        and len(known.stamp) == len(stamp)
+        and all(map(operator.is_, known.stamp, stamp))
+    ):
+        return known
+    needs: dict[Need, None] = {}
+    big: list[Any] = []
+    blob = _dump(thing, needs, big, inline=True)
+    if big:
+        return None
+    made = Definition(thing, stamp, blob, tuple(needs))
+    if stamp is not None:
+        _definitions[number] = made
+    remote.own(thing, made.key)
+    return made
+
+
+def _by_value(thing: Any) -> bool:
+    """True for functions and classes that the other side cannot import."""
+    name = getattr(thing, "__module__", None)
+    if name in ("__main__", "__mp_main__"):
+        return True
+    if not cp._should_pickle_by_reference(thing):
+        return True
+    found = cp._lookup_module_and_qualname(thing)
+    return found is None or not is_importable(found[0])
+
+
+def _reduce_reference(thing: Any) -> Any:
+    """An importable function or class: by name, after its local module's source."""
+    found = cp._lookup_module_and_qualname(thing)
+    if found is not None and is_local(found[0]):
+        return remote.attribute, (found[0], found[1])
+    return NotImplemented
+
+
+class Writer(pickle.Pickler):
+    """Pickles data, collecting names that code needs; ``inline`` while inside a definition."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        needs: dict[Need, None],
+        callback: Callable[[Any], Any],
+        inline: bool,
+    ) -> None:
+        super().__init__(file, 5, buffer_callback=callback)
+        self.needs = needs
+        self.inline = inline
+
+    def reducer_override(self, thing: Any) -> Any:
+        kind = type(thing)
+        if kind is types.FunctionType:
+            if thing.__module__ == "pxparallel.remote":
+                return NotImplemented
+            return self._function(thing) if _by_value(thing) else _reduce_reference(thing)
+        if kind is types.ModuleType:
+            return _reduce_module(thing)
+        if kind is type or issubclass(kind, type):
+            return self._class(thing)
+        return NotImplemented
+
+    def _origin(self, thing: Any) -> Any:
+        """A thing that came from elsewhere goes on as it came."""
+        came = remote.origin(thing)
+        if came is None:
+            return None
+        self.needs.update(dict.fromkeys(came.needs))
+        return remote.define, (came.key, came.blob, came.needs)
+
+    def _defined(self, thing: Any) -> Any:
+        """By key and blob, unless inside a definition, which holds all it needs itself."""
+        if self.inline:
+            return None
+        known = self._origin(thing)
+        if known is not None:
+            return known
+        made = _definition(thing)
+        if made is None:
+            return None
+        if not made.needs:
+            return remote.define, (made.key, made.blob)
+        self.needs.update(dict.fromkeys(made.needs))
+        return remote.define, (made.key, made.blob, made.needs)
+
+    def _class(self, cls: type) -> Any:
+        if cls in cp._BUILTIN_TYPE_NAMES or cls in _SINGLETON_TYPES:
+            return cp._class_reduce(cls)
+        if not _by_value(cls):
+            return _reduce_reference(cls)
+        known = self._defined(cls)
+        if known is not None:
+            return known
+        remote.own_class(cls)
+        steps = cp._dynamic_class_reduce(cls)
+        return (*steps[:5], remote.fill_class)
+
+    def _function(self, function: types.FunctionType) -> Any:
+        known = self._defined(function)
+        if known is not None:
+            return known
+        code = function.__code__
+        names = names_of(code)
+        home, shadow = self._home(function, names)
+        if isinstance(home, str):
+            for name in names.all:
+                need = (session(), home, name)
+                self.needs[need] = None
+                if names.attributes - _attributes.get(need, frozenset()):
+                    _attributes[need] = _attributes.get(need, frozenset()) | names.attributes
+        cells = []
+        for cell in function.__closure__ or ():
+            try:
+                cells.append((cell.cell_contents,))
+            except ValueError:
+                cells.append(())
+        attributes = {
+            "__name__": function.__name__,
+            "__qualname__": function.__qualname__,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+        }
+        if function.__annotations__:
+            attributes["__annotations__"] = function.__annotations__
+        body = marshal.dumps(code, 2)
+        return (
+            remote.make_function,
+            (session(), home, shadow, _VERSION, body, names.inner, _source_of(code.co_filename)),
+            (
+                tuple(cells),
+                function.__defaults__,
+                function.__kwdefaults__,
+                function.__dict__,
+                attributes,
+            ),
+            None,
+            None,
+            remote.fill_function,
+        )
+
+    def _home(self, function: types.FunctionType, names: Names) -> tuple[Any, bool]:
+        """Where the function's globals are on the other side: a module, or a name of ours."""
+        space = function.__globals__
+        module = function.__module__
+        if module in (None, "__main__", "__mp_main__") or space is remote.user_namespace():
+            _spaces["__main__"] = space
+            return "__main__", False
+        found = sys.modules.get(module)
+        if found is not None and found.__dict__ is space and is_importable(found):
+            return found, False
+        _spaces[module] = space
+        closed = all(name in space or name in builtins.__dict__ for name in names.all)
+        return module, closed
+
+
+_SINGLETON_TYPES = frozenset({type(None), type(...), type(NotImplemented)})
+
+
+def _reduce_lru_cache(wrapper: Any) -> Any:
+    """A cached function of the notebook: cached anew on the other side."""
+    function = wrapper.__wrapped__
+    if not _by_value(function):
+        return wrapper.__qualname__
+    limits = wrapper.cache_parameters()
+    return _make_lru_cache, (function, limits["maxsize"], limits["typed"])
+
+
+def _make_lru_cache(function: Any, maxsize: int | None, typed: bool) -> Any:
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+def _dataclass_constant(name: str) -> Any:
+    return {"MISSING": MISSING, "FACTORY": _HAS_DEFAULT_FACTORY}[name]
+
+
+Writer.dispatch_table = ChainMap(  # type: ignore[assignment]
+    {
+        functools._lru_cache_wrapper: _reduce_lru_cache,
+        type(MISSING): lambda _: (_dataclass_constant, ("MISSING",)),
+        type(_HAS_DEFAULT_FACTORY): lambda _: (_dataclass_constant, ("FACTORY",)),
+    },
+    cp.Pickler.dispatch_table,
+)
+
+
+def _dump(thing: Any, needs: dict[Need, None], big: list[Any], inline: bool = False) -> bytes:
+    """Pickle; buffers that stay out of band are appended to ``big``."""
+
+    def keep(buffer: Any) -> bool:
+        view = buffer.raw()
+        if view.nbytes < INLINE:
+            return True
+        big.append(view)
+        return False
+
+    file = io.BytesIO()
+    try:
+        Writer(file, needs, keep, inline).dump(thing)
+    except RecursionError:
+        raise pickle.PicklingError("the object is nested too deeply to be pickled") from None
+    return file.getvalue()
+
+
+# --- names -----------------------------------------------------------------------------------
+
+
+_constants: dict[Need, tuple[Any, bytes, bytes]] = {}
+
+
+def _with_submodules(need: Need, module: types.ModuleType) -> Any:
+    """A module and those of its loaded submodules that the code mentions (``import os.path``)."""
+    mentioned = _attributes.get(need, frozenset())
+    prefix = module.__name__ + "."
+    used = tuple(
+        name
+        for name in list(sys.modules)
+        if name.startswith(prefix) and mentioned.issuperset(name[len(prefix) :].split("."))
+    )
+    return _Call(remote.submodules, module, used) if used else module
+
+
+class _Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.steps = (function, args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.steps
+
+
+def _shipped_name(need: Need, more: dict[Need, None]) -> tuple[Any, ...] | None:
+    """The row that brings a name to the other side; None if this side does not have it."""
+    theirs, module, name = need
+    if theirs == session():
+        space = _spaces.get(module, {})
+        if name not in space or name in _NOT_SHIPPED or name.startswith("__"):
+            return None
+        value = space[name]
+    else:
+        known = remote.layer(theirs, module)
+        if name not in known.keys:
+            return None
+        value = known.builtins[name]
+    simple = type(value) in _SIMPLE
+    if simple:
+        found = _constants.get(need)
+        if found is not None and found[0] is value:
+            return (*need, remote.VALUE, found[1], found[2], [])
+    elif isinstance(value, types.ModuleType):
+        value = _with_submodules(need, value)
+    big: list[Any] = []
+    try:
+        blob = _dump(value, more, big)
+    except Exception as error:
+        reason = f"the global {name!r} that the function uses cannot be sent: {error}"
+        return (*need, remote.UNAVAILABLE, b"", reason.encode(), [])
+    if big:
+        key = b"%s:%d" % (session().encode(), next(_unique))
+        return (*need, remote.VALUE, key, blob, [pickle.PickleBuffer(view) for view in big])
+    key = hashlib.blake2b(blob, digest_size=16).digest()
+    if simple:
+        _constants[need] = (value, key, blob)
+    return (*need, remote.VALUE, key, blob, [])
+
+
+def _shipped_names(needs: Iterable[Need]) -> list[tuple[Any, ...]]:
+    """Rows for all names that are needed, and for those that their values need in turn."""
+    rows = []
+    done: set[Need] = set()
+    work = list(needs)
+    while work:
+        need = work.pop()
+        if need in done:
+            continue
+        done.add(need)
+        more: dict[Need, None] = {}
+        row = _shipped_name(need, more)
+        if row is not None:
+            rows.append(row)
+            work.extend(more)
+    rows.reverse()
+    return rows
+
+
+# --- requests and results ---------------------------------------------------------------------
+
+
+explicit_only = False
+"""True: functions go without the names of the notebook (``Client.ship_names = False``)."""
+
+
+def dump(thing: Any) -> list[Any]:
+    """Pickle anything for the other side: ``[pickle, buffer, …]``, with the names that it needs."""
+    needs: dict[Need, None] = {}
+    big: list[Any] = []
+    body = _dump(thing, needs, big)
+    if not needs or explicit_only:
+        return [body, *big]
+    rows = _shipped_names(needs)
+    if not rows:
+        return [body, *big]
+    outer: list[Any] = []
+    call = _Call(remote.open_request, rows, body, [pickle.PickleBuffer(view) for view in big])
+    body = pickle.dumps(call, 5, buffer_callback=lambda buffer: outer.append(buffer.raw()))
+    return [body, *outer]
+
+
+def dump_request(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """The buffers of an apply_request. TypeError or PicklingError name what cannot be pickled."""
+    try:
+        return dump((function, args, kwargs))
+    except Exception as error:
+        raise _explained(error, _request_parts(function, args, kwargs)) from None
+
+
+def dump_result(value: Any) -> list[Any]:
+    """The buffers of an apply_reply."""
+    if type(value) in _SIMPLE:
+        return [pickle.dumps(value, 5)]
+    try:
+        return dump(value)
+    except Exception as error:
+        raise _explained(error, [("the result", value)]) from None
+
+
+def dump_error(error: BaseException) -> bytes | None:
+    """An exception for the other side, or None if it cannot be pickled and unpickled."""
+    try:
+        needs: dict[Need, None] = {}
+        return _dump(error, needs, [])
+    except Exception:
+        return None
+
+
+def _request_parts(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    yield getattr(function, "__name__", "the function"), function
+    for number, value in enumerate(args):
+        yield f"argument {number}", value
+    for name, value in kwargs.items():
+        yield f"argument {name}", value
+
+
+def _fails(thing: Any) -> bool:
+    try:
+        _dump(thing, {}, [])
+    except Exception:
+        return True
+    return False
+
+
+def _explained(error: Exception, parts: Iterable[tuple[str, Any]]) -> Exception:
+    """The same error, saying which part of which object cannot be pickled."""
+    for label, value in parts:
+        if _fails(value):
+            path, culprit = _culprit(label, value, 0)
+            text = f"cannot send {path} (a {_kind(culprit)}): {error}"
+            kind = TypeError if isinstance(error, TypeError) else pickle.PicklingError
+            return kind(text)
+    return error
+
+
+def _kind(thing: Any) -> str:
+    kind = type(thing)
+    home = kind.__module__
+    return kind.__qualname__ if home in ("builtins", "__main__") else f"{home}.{kind.__qualname__}"
+
+
+def _culprit(path: str, thing: Any, depth: int) -> tuple[str, Any]:
+    """Follow what cannot be pickled down to the smallest part, with the path to it."""
+    if depth > 20:
+        return path, thing
+    for label, part in _parts(path, thing):
+        if _fails(part):
+            return _culprit(label, part, depth + 1)
+    return path, thing
+
+
+def _parts(path: str, thing: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(thing, dict):
+        for key, value in list(thing.items())[:10000]:
+            yield f"{path}[{key!r}]", value
+    elif isinstance(thing, list | tuple | set | frozenset):
+        for number, value in enumerate(itertools.islice(thing, 10000)):
+            yield f"{path}[{number}]", value
+    elif isinstance(thing, types.FunctionType):
+        name = thing.__name__
+        for variable, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
+            try:
+                yield f"{variable!r} in {name}", cell.cell_contents
+            except ValueError:
+                continue
+        for number, value in enumerate(thing.__defaults__ or ()):
+            yield f"default {number} of {name}", value
+    elif isinstance(thing, types.MethodType):
+        yield f"{path}.__self__", thing.__self__
+    else:
+        for key, value in list(getattr(thing, "__dict__", {}).items()):
+            yield f"{path}.{key}", value
