@@ -1,0 +1,546 @@
+"use strict";(self.rspackChunkpx_cluster=self.rspackChunkpx_cluster||[]).push([[1],{25(r,e,o){var t=o(26),a=o.n(t),n=o(27),p=(o.n(n))()(a());p.push([r.id,`/* Colours come from the theme's variables alone. Text is font-color0/1 on layout-color1;
+   the colours of states are on marks and bars, never on words. */
+
+.px-Panel {
+  background: var(--jp-layout-color1);
+  color: var(--jp-ui-font-color1);
+  font-size: var(--jp-ui-font-size1);
+  min-width: 220px !important;
+}
+
+.px-Body {
+  display: flex;
+  flex-direction: column;
+  height: 100%;
+}
+
+.px-Scroll {
+  flex: 1 1 auto;
+  overflow: hidden auto;
+  padding-bottom: 12px;
+}
+
+.px-Hidden {
+  position: absolute;
+  width: 1px;
+  height: 1px;
+  margin: -1px;
+  overflow: hidden;
+  clip-path: inset(50%);
+  white-space: nowrap;
+}
+
+/* Header */
+
+.px-Header {
+  display: flex;
+  flex: 0 0 auto;
+  align-items: center;
+  height: 32px;
+  padding: 0 6px 0 12px;
+  border-bottom: var(--jp-border-width) solid var(--jp-border-color2);
+}
+
+.px-Header h2 {
+  flex: 1;
+  margin: 0;
+  font-size: var(--jp-ui-font-size0);
+  font-weight: 600;
+  letter-spacing: 1px;
+  text-transform: uppercase;
+}
+
+/* Buttons */
+
+.px-IconButton,
+.px-Cluster-title,
+.px-Status-button,
+.px-Stepper button {
+  margin: 0;
+  padding: 0;
+  border: none;
+  background: none;
+  color: inherit;
+  font: inherit;
+  cursor: pointer;
+}
+
+.px-IconButton {
+  display: inline-flex;
+  flex: 0 0 auto;
+  align-items: center;
+  justify-content: center;
+  width: 24px;
+  height: 24px;
+  border-radius: var(--jp-border-radius);
+}
+
+.px-IconButton:hover,
+.px-Stepper button:hover {
+  background: var(--jp-layout-color2);
+}
+
+.px-Icon {
+  display: inline-flex;
+}
+
+.px-Icon svg {
+  width: 16px;
+  height: 16px;
+}
+
+.px-Button {
+  display: inline-flex;
+  align-items: center;
+  gap: 4px;
+  height: 26px;
+  margin: 0;
+  padding: 0 8px;
+  border: var(--jp-border-width) solid var(--jp-border-color1);
+  border-radius: var(--jp-border-radius);
+  background: var(--jp-layout-color1);
+  color: var(--jp-ui-font-color1);
+  font: inherit;
+  white-space: nowrap;
+  cursor: pointer;
+}
+
+.px-Button:hover {
+  background: var(--jp-layout-color2);
+}
+
+.px-Button .px-Icon svg {
+  width: 14px;
+  height: 14px;
+}
+
+.px-Button.px-mod-primary {
+  height: 28px;
+  padding: 0 12px 0 8px;
+  border-color: transparent;
+  background: var(--jp-accept-color-normal, var(--jp-brand-color1));
+  color: var(--jp-ui-inverse-font-color0);
+  font-weight: 600;
+}
+
+.px-Button.px-mod-primary:hover {
+  background: var(--jp-accept-color-hover, var(--jp-brand-color0));
+}
+
+.px-Button.px-mod-primary .px-Icon .jp-icon3 {
+  fill: var(--jp-ui-inverse-font-color0);
+}
+
+.px-Panel [aria-disabled='true'] {
+  cursor: default;
+  opacity: 0.55;
+}
+
+.px-Panel :is(button, input):focus-visible,
+.px-Logs :is(button, pre):focus-visible,
+.px-Status-button:focus-visible {
+  outline: 2px solid var(--jp-brand-color1);
+  outline-offset: -1px;
+}
+
+.px-Panel .px-mod-primary:focus-visible {
+  outline-offset: 2px;
+}
+
+.px-Button.px-mod-link {
+  padding: 0 6px;
+  border-color: transparent;
+  background: none;
+}
+
+.px-Button.px-mod-link:hover {
+  text-decoration: underline;
+}
+
+.px-Actions {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 4px;
+}
+
+/* Start */
+
+.px-Welcome {
+  padding: 12px 12px 0;
+  line-height: 1.5;
+}
+
+.px-Welcome p {
+  margin: 0 0 6px;
+}
+
+.px-Panel code {
+  padding: 1px 3px;
+  border-radius: var(--jp-border-radius);
+  background: var(--jp-layout-color2);
+  color: inherit;
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-code-font-size);
+}
+
+.px-Form {
+  display: flex;
+  flex-direction: column;
+  gap: 10px;
+  padding: 12px;
+}
+
+.px-List:not(:empty) {
+  border-top: none;
+}
+
+.px-Form:has(+ .px-List > li) {
+  border-bottom: var(--jp-border-width) solid var(--jp-border-color2);
+}
+
+.px-Field {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 4px 8px;
+}
+
+.px-Form .px-Field > label {
+  flex: 0 0 50px;
+}
+
+.px-Stepper,
+.px-Text {
+  height: 26px;
+  box-sizing: border-box;
+  border: var(--jp-border-width) solid var(--jp-border-color1);
+  border-radius: var(--jp-border-radius);
+  background: var(--jp-input-background, var(--jp-layout-color1));
+  color: var(--jp-ui-font-color0);
+  font: inherit;
+}
+
+.px-Text {
+  flex: 1 1 100px;
+  min-width: 60px;
+  padding: 0 8px;
+}
+
+.px-Stepper {
+  display: inline-flex;
+  align-items: stretch;
+}
+
+.px-Stepper button {
+  width: 22px;
+  font-size: var(--jp-ui-font-size2);
+  line-height: 1;
+}
+
+.px-Stepper input {
+  width: 38px;
+  padding: 0;
+  border: none;
+  border-left: var(--jp-border-width) solid var(--jp-border-color2);
+  border-right: var(--jp-border-width) solid var(--jp-border-color2);
+  background: none;
+  color: inherit;
+  font: inherit;
+  text-align: center;
+  appearance: textfield;
+}
+
+.px-Stepper input::-webkit-inner-spin-button,
+.px-Stepper input::-webkit-outer-spin-button {
+  appearance: none;
+  margin: 0;
+}
+
+.px-Stepper:has([aria-invalid='true']),
+.px-Text[aria-invalid='true'] {
+  border-color: var(--jp-error-color1);
+}
+
+.px-Wrong {
+  flex: 1 0 100%;
+}
+
+/* Clusters */
+
+.px-List {
+  margin: 0;
+  padding: 0;
+  list-style: none;
+}
+
+.px-Cluster {
+  border-bottom: var(--jp-border-width) solid var(--jp-border-color2);
+}
+
+.px-Cluster-head {
+  display: flex;
+  align-items: center;
+  height: 32px;
+  padding-right: 6px;
+}
+
+.px-Cluster-head:hover {
+  background: var(--jp-layout-color2);
+}
+
+.px-Cluster-title {
+  display: flex;
+  flex: 1 1 auto;
+  align-items: center;
+  gap: 6px;
+  min-width: 0;
+  height: 100%;
+  padding: 0 6px;
+  text-align: left;
+}
+
+.px-Cluster-name {
+  flex: 1 1 auto;
+  overflow: hidden;
+  color: var(--jp-ui-font-color0);
+  font-weight: 600;
+  text-overflow: ellipsis;
+  white-space: nowrap;
+}
+
+.px-Cluster-state {
+  flex: 0 0 auto;
+  font-variant-numeric: tabular-nums;
+}
+
+.px-Details:not([hidden]) {
+  display: flex;
+  flex-direction: column;
+  gap: 8px;
+  padding: 2px 12px 12px;
+}
+
+.px-Facts {
+  margin: 0;
+  color: var(--jp-ui-font-color1);
+}
+
+.px-Scale {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  gap: 8px;
+}
+
+.px-Scale .px-Button {
+  height: 26px;
+}
+
+/* States */
+
+.px-Mark {
+  flex: 0 0 auto;
+  width: 12px;
+  height: 12px;
+  color: var(--jp-ui-font-color2);
+}
+
+.px-Mark:is([data-state='running'], [data-state='busy']) {
+  color: var(--jp-success-color1);
+}
+
+.px-Mark:is([data-state='starting'], [data-state='spawned']) {
+  color: var(--jp-info-color1);
+}
+
+.px-Mark:is([data-state='degraded'], [data-state='silent']) {
+  color: var(--jp-warn-color1);
+}
+
+.px-Mark:is([data-state='failed'], [data-state='dead']) {
+  color: var(--jp-error-color1);
+}
+
+.px-Progress {
+  height: 4px;
+  margin: 0 12px 6px;
+  overflow: hidden;
+  border-radius: 2px;
+  background: var(--jp-layout-color3);
+}
+
+.px-Progress > div {
+  height: 100%;
+  border-radius: 2px;
+  background: var(--jp-brand-color1);
+  transition: width 200ms ease-out;
+}
+
+@media (prefers-reduced-motion: reduce) {
+  .px-Progress > div {
+    transition: none;
+  }
+}
+
+/* Engines */
+
+.px-Engines {
+  width: 100%;
+  border-collapse: collapse;
+  font-size: calc(var(--jp-ui-font-size1) - 1px);
+  font-variant-numeric: tabular-nums;
+}
+
+.px-Engines th,
+.px-Engines td {
+  height: 24px;
+  padding: 0 3px;
+  text-align: right;
+  vertical-align: middle;
+  white-space: nowrap;
+}
+
+.px-Engines thead th {
+  border-bottom: var(--jp-border-width) solid var(--jp-border-color2);
+  font-weight: 400;
+}
+
+.px-Engines tbody tr:hover {
+  background: var(--jp-layout-color2);
+}
+
+.px-Engines th:first-child {
+  padding-left: 0;
+  font-weight: 600;
+  text-align: left;
+}
+
+.px-Engines :is(th, td):nth-child(2) {
+  text-align: left;
+}
+
+.px-Engines :is(th, td):nth-child(6) {
+  width: 24px;
+  padding: 0;
+}
+
+.px-Engines-end td {
+  height: auto;
+  padding-bottom: 4px;
+  white-space: normal;
+}
+
+.px-State {
+  display: flex;
+  align-items: center;
+  gap: 5px;
+}
+
+.px-State .px-Mark {
+  width: 10px;
+  height: 10px;
+}
+
+/* What is wrong */
+
+.px-Problem {
+  display: flex;
+  gap: 8px;
+  margin: 8px 12px;
+  padding: 8px 10px;
+  border: var(--jp-border-width) solid var(--jp-border-color2);
+  border-left: 3px solid var(--jp-error-color1);
+  border-radius: var(--jp-border-radius);
+  line-height: 1.4;
+}
+
+.px-Form .px-Problem {
+  margin: 0;
+}
+
+.px-Problem > .px-Mark {
+  margin-top: 3px;
+}
+
+.px-Problem-body {
+  flex: 1 1 auto;
+  min-width: 0;
+  overflow-wrap: anywhere;
+}
+
+.px-Problem p,
+.px-Problem ul {
+  margin: 0 0 4px;
+}
+
+.px-Problem ul {
+  padding-left: 16px;
+}
+
+.px-Problem-message {
+  color: var(--jp-ui-font-color0);
+  font-weight: 600;
+}
+
+.px-Problem-cause {
+  max-height: 160px;
+  margin: 0 0 6px;
+  padding: 4px 6px;
+  overflow: auto;
+  background: var(--jp-layout-color2);
+  color: var(--jp-ui-font-color1);
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-ui-font-size0);
+  white-space: pre-wrap;
+}
+
+.px-Problem .px-Actions:not(:empty) {
+  margin-top: 8px;
+}
+
+/* Logs */
+
+.px-Logs-body {
+  display: flex;
+  flex-direction: column;
+  height: 100%;
+  background: var(--jp-layout-color0);
+  color: var(--jp-content-font-color1);
+}
+
+.px-Logs-bar {
+  display: flex;
+  flex: 0 0 auto;
+  align-items: center;
+  gap: 8px;
+  padding: 6px 8px;
+  border-bottom: var(--jp-border-width) solid var(--jp-border-color2);
+  background: var(--jp-layout-color1);
+}
+
+.px-Logs-bar .jp-select-wrapper {
+  margin: 0;
+}
+
+.px-Logs pre {
+  flex: 1 1 auto;
+  margin: 0;
+  padding: 8px;
+  overflow: auto;
+  font-family: var(--jp-code-font-family);
+  font-size: var(--jp-code-font-size);
+  line-height: var(--jp-code-line-height);
+  white-space: pre-wrap;
+}
+
+/* Status bar */
+
+.px-Status-button {
+  display: inline-flex;
+  align-items: center;
+  gap: 4px;
+  height: 100%;
+  padding: 0 4px;
+}
+`,""]),o.d(e,{},{A:p})},27(r){r.exports=function(r){var e=[];return e.toString=function(){return this.map(function(e){var o="",t=void 0!==e[5];return e[4]&&(o+="@supports (".concat(e[4],") {")),e[2]&&(o+="@media ".concat(e[2]," {")),t&&(o+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),o+=r(e),t&&(o+="}"),e[2]&&(o+="}"),e[4]&&(o+="}"),o}).join("")},e.i=function(r,o,t,a,n){"string"==typeof r&&(r=[[null,r,void 0]]);var p={};if(t)for(var i=0;i<this.length;i++){var l=this[i][0];null!=l&&(p[l]=!0)}for(var d=0;d<r.length;d++){var s=[].concat(r[d]);t&&p[s[0]]||(void 0!==n&&(void 0===s[5]||(s[1]="@layer".concat(s[5].length>0?" ".concat(s[5]):""," {").concat(s[1],"}")),s[5]=n),o&&(s[2]&&(s[1]="@media ".concat(s[2]," {").concat(s[1],"}")),s[2]=o),a&&(s[4]?(s[1]="@supports (".concat(s[4],") {").concat(s[1],"}"),s[4]=a):s[4]="".concat(a)),e.push(s))}},e}},26(r){r.exports=function(r){return r[1]}},19(r){var e=[];function o(r){for(var o=-1,t=0;t<e.length;t++)if(e[t].identifier===r){o=t;break}return o}function t(r,t){for(var a={},n=[],p=0;p<r.length;p++){var i=r[p],l=t.base?i[0]+t.base:i[0],d=a[l]||0,s="".concat(l," ").concat(d);a[l]=d+1;var c=o(s),x={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)e[c].references++,e[c].updater(x);else{var u=function(r,e){var o=e.domAPI(e);return o.update(r),function(e){e?(e.css!==r.css||e.media!==r.media||e.sourceMap!==r.sourceMap||e.supports!==r.supports||e.layer!==r.layer)&&o.update(r=e):o.remove()}}(x,t);t.byIndex=p,e.splice(p,0,{identifier:s,updater:u,references:1})}n.push(s)}return n}r.exports=function(r,a){var n=t(r=r||[],a=a||{});return function(r){r=r||[];for(var p=0;p<n.length;p++){var i=o(n[p]);e[i].references--}for(var l=t(r,a),d=0;d<n.length;d++){var s=o(n[d]);0===e[s].references&&(e[s].updater(),e.splice(s,1))}n=l}}},21(r){var e={};r.exports=function(r,o){var t=function(r){if(void 0===e[r]){var o=document.querySelector(r);if(window.HTMLIFrameElement&&o instanceof window.HTMLIFrameElement)try{o=o.contentDocument.head}catch(r){o=null}e[r]=o}return e[r]}(r);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(o)}},23(r){r.exports=function(r){var e=document.createElement("style");return r.setAttributes(e,r.attributes),r.insert(e,r.options),e}},22(r,e,o){r.exports=function(r){var e=o.nc;e&&r.setAttribute("nonce",e)}},20(r){r.exports=function(r){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=r.insertStyleElement(r);return{update:function(o){var t,a,n;t="",o.supports&&(t+="@supports (".concat(o.supports,") {")),o.media&&(t+="@media ".concat(o.media," {")),(a=void 0!==o.layer)&&(t+="@layer".concat(o.layer.length>0?" ".concat(o.layer):""," {")),t+=o.css,a&&(t+="}"),o.media&&(t+="}"),o.supports&&(t+="}"),(n=o.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),r.styleTagTransform(t,e,r.options)},remove:function(){var r;null===(r=e).parentNode||r.parentNode.removeChild(r)}}}},24(r){r.exports=function(r,e){if(e.styleSheet)e.styleSheet.cssText=r;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(r))}}},18(r,e,o){var t=o(19),a=o.n(t),n=o(20),p=o.n(n),i=o(21),l=o.n(i),d=o(22),s=o.n(d),c=o(23),x=o.n(c),u=o(24),f=o.n(u),g=o(25),h={};h.styleTagTransform=f(),h.setAttributes=s(),h.insert=l().bind(null,"head"),h.domAPI=p(),h.insertStyleElement=x(),a()(g.A,h),g.A&&g.A.locals&&g.A.locals}}]);
