@@ -39,7 +39,7 @@ BANNED = {
 WRAPPERS = {"protocol/base/number.c": {"strtol", "strtoul", "strtoll", "strtoull"}}
 # exit() belongs to a program's main file: a library returns px_err, so its user decides.
 MAY_EXIT = re.compile(r"(^|/)(main|launcher|zygote|pxcluster|pxcontroller|commands)\.c$|^tests/")
-_PYTHON_SLEEP = re.compile(r"\b(?:time|asyncio)\.sleep\(")
+_PYTHON_SLEEP = re.compile(r"\btime\.sleep\(")
 _MARK = re.compile(r"\b(" + "TO" + "DO|FIX" + "ME|XX" + r"X)\b")
 
 
