@@ -39,7 +39,7 @@ test: build $(VENV)/.px-test ## all set-up, then every test: C under sanitizers,
 	$(CMAKE) --build build/asan -j $(JOBS)
 	$(asan) ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
-	$(run) $(bin)/python -m pytest $(PYTEST_ARGS)
+	PATH=$(bin):$$PATH $(run) $(bin)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.px-lint ## formatters, linters and the rules of the house
 	@tools/lint.sh $(bin) $(JOBS)
@@ -86,14 +86,14 @@ $(VENV)/.px-installed: $(VENV)/.px-deps $(sources)
 $(VENV)/.px-test: $(VENV)/.px-deps $(wildcard tests/ui/package-lock.json)
 	@tools/system-packages.sh test $(PYTHON)
 	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test)
-	[ ! -f tests/ui/package-lock.json ] || (cd tests/ui && npm ci --no-audit --no-fund --silent)
+	cd tests/ui && npm ci --no-audit --no-fund --silent
+	@[ -n "$$PX_CHROMIUM" ] || tools/browser.sh $(bin) tests/ui
 	@touch $@
 
 $(VENV)/.px-lint: $(VENV)/.px-deps $(wildcard share/jupyter/labextension/package-lock.json)
 	@tools/system-packages.sh lint $(PYTHON)
 	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
-	[ ! -f share/jupyter/labextension/package-lock.json ] || \
-	    (cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent)
+	cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent
 	@touch $@
 
 $(PEERS)/.px-peers: bench/peers.txt

@@ -23,7 +23,6 @@ tidy() {
     "$bin/python" tests/lint/tidy.py build/lint "$jobs"
 }
 lab() {
-    [ -f share/jupyter/labextension/package.json ] || return 0
     if ! command -v npm >/dev/null; then
         echo "lint: share/jupyter/labextension needs node 18 or later and npm, and there is none"
         return 1
