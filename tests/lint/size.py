@@ -1,6 +1,6 @@
 """Nothing grows beyond what one can hold in the head: files of at most 800 lines, C functions of at
-most 80 lines, 6 parameters and a cyclomatic complexity of 20 (a switch counts as one decision),
-lines of at most 100 columns. There is no list of exceptions.
+most 80 lines, 6 parameters, blocks nested 4 deep and a cyclomatic complexity of 20 (a switch counts
+as one decision), lines of at most 100 columns. There is no list of exceptions.
 """
 
 import re
@@ -14,6 +14,7 @@ FILE_LINES = 800
 FUNCTION_LINES = 80
 PARAMETERS = 6
 COMPLEXITY = 20
+NESTING = 4
 COLUMNS = 100
 
 _DECISION = re.compile(r"\b(?:if|for|while|switch)\b|&&|\|\||\?")
@@ -21,13 +22,14 @@ _HEAD = re.compile(r"([A-Za-z_]\w*)\s*\(([^;{}]*)\)\s*(?:[A-Z_]+(?:\([^)]*\))?\s
 
 
 class Function(NamedTuple):
-    """A C function: its name, first line, length in lines, number of parameters, complexity."""
+    """A C function as it is written, macros not expanded."""
 
     name: str
     line: int
     lines: int
     parameters: int
     complexity: int
+    nesting: int
 
 
 def functions(text: str) -> Iterator[Function]:
@@ -64,7 +66,37 @@ def _function(code: str, head: re.Match[str], since: int, start: int, end: int) 
     count = 0 if arguments in ("", "void") else flat.count(",") + 1
     body = code[start:end]
     complexity = 1 + len(_DECISION.findall(body))
-    return Function(head[1], first, line_of(code, end) - first + 1, count, complexity)
+    lines = line_of(code, end) - first + 1
+    return Function(head[1], first, lines, count, complexity, _nesting(body))
+
+
+def _opens_block(body: str, at: int) -> bool:
+    """True if the brace at `at` opens a block: after else, do, a label, or something(...)."""
+    before = body[:at].rstrip()
+    if before.endswith((";", "}", ":")) or re.search(r"\b(?:else|do)$", before):
+        return True
+    if not before.endswith(")"):
+        return False
+    depth = 0
+    for index in range(len(before) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(before[index], 0)
+        if depth == 0:
+            word = re.search(r"(\w+)\s*$", before[:index])
+            return word is not None and word[1] not in ("return", "sizeof")
+    return False
+
+
+def _nesting(body: str) -> int:
+    """How deep blocks lie in each other; braces of initialisers do not count."""
+    kinds: list[bool] = []
+    deepest = 0
+    for match in re.finditer(r"[{}]", body[1:]):
+        if match[0] == "{":
+            kinds.append(_opens_block(body, match.start() + 1))
+            deepest = max(deepest, sum(kinds))
+        elif kinds:
+            kinds.pop()
+    return deepest
 
 
 def _check_c(path: str, text: str) -> Iterator[Finding]:
@@ -80,6 +112,9 @@ def _check_c(path: str, text: str) -> Iterator[Finding]:
         if function.complexity > COMPLEXITY:
             text = f"{where} has a cyclomatic complexity of {function.complexity}"
             yield Finding(path, function.line, f"{text}, at most {COMPLEXITY}")
+        if function.nesting > NESTING:
+            text = f"{where} has blocks nested {function.nesting} deep, at most {NESTING}"
+            yield Finding(path, function.line, text)
 
 
 def check(top: Path) -> list[Finding]:

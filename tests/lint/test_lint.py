@@ -188,11 +188,19 @@ START_TEST(test_a__holds)
 int
 px_f(void (*done)(int status), const char *s /* ) { */)
 {
+    struct a b = {.b = {1}}, *c = &(struct a){2};
+    if (x) { LL_FOREACH(a, b) { do { x++; } while (f((int[]){1})); } }
     return ')' == '{';
 }
 """
-    found = [(f.name, f.line, f.lines, f.parameters, f.complexity) for f in size.functions(text)]
-    assert found == [("START_TEST", 6, 4, 1, 2), ("px_f", 10, 5, 2, 1)]
+    found = [tuple(function) for function in size.functions(text)]
+    assert found == [("START_TEST", 6, 4, 1, 2, 1), ("px_f", 10, 7, 2, 3, 3)]
+
+
+def test_size__catches_deep_nesting(tmp_path):
+    text = "int f(int a)\n{\n" + "if (a) {\n" * 5 + "}\n" * 5 + "}\n"
+    plant(tmp_path, "kernel/a.c", text)
+    assert told(size.check(tmp_path), "f() has blocks nested 5 deep")
 
 
 # --- exports -------------------------------------------------------------------------------------

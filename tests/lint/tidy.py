@@ -8,6 +8,7 @@ again: a stamp per file in the build folder remembers.
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,14 @@ def _tidy(build: Path, source: Path) -> str:
     return done.stdout or done.stderr
 
 
+def _new(output: str, told: set[str]) -> str:
+    """The complaints that were not told before: each includer repeats those about a header."""
+    blocks = re.split(r"^(?=\S+:\d+:\d+: (?:error|warning):)", output, flags=re.MULTILINE)
+    fresh = [block for block in blocks if block not in told]
+    told.update(fresh)
+    return "".join(fresh)
+
+
 def main(build: Path, jobs: int) -> int:
     commands = json.loads((build / "compile_commands.json").read_text())
     sources = sorted({Path(command["file"]) for command in commands})
@@ -48,13 +57,14 @@ def main(build: Path, jobs: int) -> int:
         if not stamp.exists():
             todo.append((source, stamp))
     bad = 0
+    told: set[str] = set()
     with ThreadPoolExecutor(jobs) as pool:
         for (_, stamp), output in zip(
             todo, pool.map(lambda item: _tidy(build, item[0]), todo), strict=True
         ):
             if output:
                 bad += 1
-                print(output.replace(f"{TOP}/", ""), end="")
+                print(_new(output.replace(f"{TOP}/", ""), told), end="")
             else:
                 stamp.touch()
     return 1 if bad else 0
