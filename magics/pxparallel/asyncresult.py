@@ -1,0 +1,641 @@
+"""Results that are on their way: AsyncResult and its kin.
+
+An AsyncResult looks at slots of C tasks (``_client.Task``); each slot is one engine's answer. It
+is a ``concurrent.futures.Future`` to all who ask (``as_completed``, ``asyncio.wrap_future``), and
+can be awaited, but costs nothing of a Future until somebody uses it as one. Every wait ends:
+engines that die, and a controller that goes away, fill their slots with errors.
+
+Ctrl-C in a wait takes the waiting tasks out of the engines' queues, interrupts those that run,
+waits a moment for their answers and then raises KeyboardInterrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future
+from datetime import datetime
+from typing import Any
+
+from . import error, remote
+from .results import METADATA_KEYS, ExecuteReply, slot_metadata
+
+Slot = tuple[Any, int]
+"""A C task and the index of an engine's answer in it."""
+
+
+def decode_apply(task: Any, index: int) -> Any:
+    """The value of an apply reply."""
+    buffers = task.buffers(index)
+    return remote.loads(buffers[0], buffers[1:])
+
+
+def decode_execute(task: Any, index: int) -> ExecuteReply:
+    """What an execute reply says."""
+    reply = task.reply(index)
+    return ExecuteReply(reply["content"], slot_metadata(task, index))
+
+
+def wait_task(client: Any, task: Any) -> None:
+    """Wait for a task; Ctrl-C interrupts the engines that work for it."""
+    try:
+        task.wait()
+    except KeyboardInterrupt:
+        interrupt_slots(client, [(task, index) for index in range(task.n)])
+        raise KeyboardInterrupt from None
+
+
+def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") -> None:
+    """Stop what is pending: queued tasks are aborted, running ones interrupted; bounded wait."""
+    pending = [(task, index) for task, index in slots if not task.slot_done(index)]
+    if not pending:
+        return
+    try:
+        client._abort_tasks({task.id for task, _ in pending})
+        _settle(pending, 0.05)
+        engines = {
+            task.targets[index] for task, index in pending if not task.slot_done(index)
+        }
+        if engines:
+            client._signal(signal, sorted(engines))
+            _settle(pending, 2.0)
+    except (RuntimeError, OSError):
+        return  # the connection is gone: the slots say so
+
+
+def _settle(slots: Sequence[Slot], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    for task, index in slots:
+        left = end - time.monotonic()
+        if left <= 0 or not task.wait(left, index):
+            return
+
+
+class AsyncResult(Future):  # type: ignore[type-arg]
+    """The results of a call on one engine or several.
+
+    ``get()`` waits and returns the result (a list for several engines) or raises what went wrong.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        slots: Sequence[Slot],
+        *,
+        single: bool = False,
+        name: str = "unknown",
+        decode: Callable[[Any, int], Any] = decode_apply,
+        return_exceptions: bool = False,
+    ) -> None:
+        # Not Future.__init__: its parts are made when they are used, see _condition.
+        self._client = client
+        self._slots = list(slots)
+        self._single = single
+        self._fname = name
+        self._decode = decode
+        self._return_exceptions = return_exceptions
+        self._values: list[Any] = [None] * len(self._slots)
+        self._errors: list[BaseException | None] = [None] * len(self._slots)
+        self._loaded = [False] * len(self._slots)
+        self._tasks = list({id(task): task for task, _ in self._slots}.values())
+        self._cancel_asked = False
+        self._lock: threading.Condition | None = None
+        self._announced = False
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+        self.owner = True
+
+    # --- state ---------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        if not self.done():
+            state = "pending"
+        else:
+            state = "finished" if self.successful() else "failed"
+        return f"<{type(self).__name__}({self._fname}): {state}>"
+
+    def done(self) -> bool:
+        """True when every answer is here."""
+        return all(task.done() for task in self._tasks)
+
+    ready = done
+
+    def running(self) -> bool:
+        """True while it is not done."""
+        return not self.done()
+
+    def successful(self) -> bool:
+        """True if no answer is an error. RuntimeError before all are here."""
+        if not self.done():
+            raise RuntimeError("Cannot check successful() if not done.")
+        return all(task.status(index) == "ok" for task, index in self._slots)
+
+    @property
+    def progress(self) -> int:
+        """Number of answers so far."""
+        return sum(1 for task, index in self._slots if task.slot_done(index))
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def msg_ids(self) -> list[str]:
+        """One id for each answer."""
+        return [_msg_id(task, index) for task, index in self._slots]
+
+    @property
+    def sent(self) -> bool:
+        """Always True: data is snapshotted before the call returns."""
+        return True
+
+    def wait_for_send(self, timeout: float = -1) -> bool:
+        """True at once, see ``sent``."""
+        return True
+
+    # --- waiting -------------------------------------------------------------------------------
+    def wait(self, timeout: float | None = -1, return_when: str | None = None) -> Any:
+        """Wait until all answers are here: True, or False after ``timeout`` seconds.
+
+        With ``return_when`` as for ``concurrent.futures.wait``: sets of (done, pending) parts.
+        """
+        if return_when is None:
+            return self._wait(timeout)
+        self._wait_some(timeout, return_when)
+        parts = self.split()
+        done = {part for part in parts if part.done()}
+        return done, set(parts) - done
+
+    def wait_for_output(self, timeout: float | None = -1) -> bool:
+        """As ``wait``: when a reply is here, so are the outputs that came before it."""
+        return self._wait(timeout)
+
+    def _wait(self, timeout: float | None = -1) -> bool:
+        end = _deadline(timeout)
+        try:
+            for task in self._tasks:
+                if not task.wait(_left(end)):
+                    return False
+        except KeyboardInterrupt:
+            self._interrupted()
+        return True
+
+    def _wait_some(self, timeout: float | None, return_when: str) -> None:
+        """Wait until one answer more is here, or the first error, or all."""
+        if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
+            raise ValueError(f"return_when: {return_when!r} is not one of concurrent.futures'")
+        end = _deadline(timeout)
+        while not self.done():
+            if return_when == FIRST_COMPLETED and self.progress:
+                return
+            if return_when == FIRST_EXCEPTION and self._has_failed():
+                return
+            if not self._wait_change(self.progress, _left(end)):
+                return
+
+    def _has_failed(self) -> bool:
+        return any(task.status(index) in ("error", "aborted") for task, index in self._slots)
+
+    def _wait_change(self, seen: int, timeout: float | None) -> bool:
+        """Wait until more than ``seen`` answers are here; False on time-out."""
+        end = _deadline(timeout)
+        try:
+            if len(self._tasks) == 1 and len(self._slots) == self._tasks[0].n:
+                return bool(self._tasks[0].wait_any(seen, _left(end)))
+            pending = [task for task in self._tasks if not task.done()]
+            if self.progress > seen or not pending:
+                return True
+            poll = select.poll()
+            for task in pending:
+                poll.register(task.fileno(), select.POLLIN)
+            left = _left(end)
+            return bool(poll.poll(None if left is None else left * 1000))
+        except KeyboardInterrupt:
+            self._interrupted()
+            return False
+
+    def _interrupted(self) -> None:
+        interrupt_slots(self._client, self._slots)
+        raise KeyboardInterrupt from None
+
+    # --- results -------------------------------------------------------------------------------
+    def _load(self, position: int) -> BaseException | None:
+        """Take in one answer, which must be here; its error, or None."""
+        if self._loaded[position]:
+            return self._errors[position]
+        task, index = self._slots[position]
+        if task.status(index) == "ok":
+            try:
+                self._values[position] = self._decode(task, index)
+            except Exception as failed:
+                failed.add_note(f"while unpickling the result of engine {task.targets[index]}")
+                self._errors[position] = failed
+        else:
+            reply = task.reply(index)
+            self._errors[position] = error.error_of_reply(reply["content"], reply["buffers"])
+        self._loaded[position] = True
+        return self._errors[position]
+
+    def _outcome(self, return_exceptions: bool) -> Any:
+        errors = [self._load(position) for position in range(len(self._slots))]
+        failed = [one for one in errors if one is not None]
+        if failed and not return_exceptions:
+            raise self._failure(failed)
+        if not failed:
+            return self._combine(self._values)
+        return self._combine(
+            [value if one is None else one for value, one in zip(self._values, errors, strict=True)]
+        )
+
+    def _combine(self, values: list[Any]) -> Any:
+        """Answers of all engines → the result."""
+        return values[0] if self._single else list(values)
+
+    def _failure(self, errors: list[BaseException]) -> BaseException:
+        if self._single:
+            return errors[0]
+        return error.composite_error(self._fname, errors)
+
+    def get(
+        self,
+        timeout: float | None = None,
+        return_exceptions: bool | None = None,
+        return_when: str | None = None,
+    ) -> Any:
+        """Wait and return the result; raise RemoteError, CompositeError or EngineError.
+
+        TimeoutError after ``timeout`` seconds. With ``return_exceptions``, errors stand in the
+        result; with ``return_when=FIRST_EXCEPTION`` the first error is raised at once.
+        """
+        if return_when in (FIRST_EXCEPTION, FIRST_COMPLETED):
+            self._wait_some(timeout, return_when)
+            for position, (task, index) in enumerate(self._slots):
+                if task.status(index) in ("error", "aborted"):
+                    failed = self._load(position)
+                    assert failed is not None
+                    raise self._failure([failed])
+        if not self._wait(timeout):
+            raise TimeoutError("Result not ready.")
+        if return_exceptions is None:
+            return_exceptions = self._return_exceptions
+        return self._outcome(return_exceptions)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As ``get``, with the signature of Future."""
+        return self.get(timeout)
+
+    @property
+    def r(self) -> Any:
+        """The result: ``get()``."""
+        return self.get()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The error that ``get`` would raise, or None."""
+        if not self._wait(timeout):
+            raise TimeoutError("Result not ready.")
+        try:
+            self._outcome(self._return_exceptions)
+        except Exception as failed:
+            return failed
+        return None
+
+    def get_dict(self, timeout: float | None = -1) -> dict[int, Any]:
+        """Results by engine id."""
+        engines = [task.targets[index] for task, index in self._slots]
+        for engine in engines:
+            if engines.count(engine) > 1:
+                raise ValueError(
+                    f"Cannot build dict, {engines.count(engine)} jobs ran on engine #{engine}"
+                )
+        values = self.get(timeout)
+        return dict(zip(engines, [values] if self._single else values, strict=True))
+
+    @property
+    def result_dict(self) -> dict[int, Any]:
+        """``get_dict()``."""
+        return self.get_dict()
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._single:
+            raise TypeError("AsyncResults with a single result are not iterable.")
+        return self._iterate()
+
+    def _iterate(self) -> Iterator[Any]:
+        for position, (task, index) in enumerate(self._slots):
+            self._wait_slot(task, index)
+            failed = self._load(position)
+            if failed is not None and not self._return_exceptions:
+                raise failed
+            yield self._values[position] if failed is None else failed
+
+    def _wait_slot(self, task: Any, index: int) -> None:
+        if task.slot_done(index):
+            return
+        try:
+            task.wait(None, index)
+        except KeyboardInterrupt:
+            self._interrupted()
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            metadata = self.metadata
+            if self._single:
+                return metadata[key]
+            return [one[key] for one in metadata]
+        if isinstance(key, int | slice):
+            positions = range(len(self._slots))[key]
+            chosen = [positions] if isinstance(positions, int) else list(positions)
+            if not all(self._slots[p][0].slot_done(self._slots[p][1]) for p in chosen):
+                raise TimeoutError("Result not ready.")
+            errors = [self._load(position) for position in chosen]
+            failed = [one for one in errors if one is not None]
+            if failed:
+                raise failed[0] if isinstance(key, int) else self._failure(failed)
+            values = [self._values[position] for position in chosen]
+            return values[0] if isinstance(key, int) else values
+        raise TypeError(f"an index, a slice or a key of metadata is needed, not {key!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in METADATA_KEYS:
+            return self[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # --- what is known of the tasks ------------------------------------------------------------
+    @property
+    def metadata(self) -> Any:
+        """What is known of the task: a dict, or a list of them for several engines."""
+        found = [slot_metadata(task, index) for task, index in self._slots]
+        return found[0] if self._single else found
+
+    @property
+    def stdout(self) -> Any:
+        """What the engines printed, so far: a string, or a list of them."""
+        found = [task.stdout(index) for task, index in self._slots]
+        return found[0] if self._single else found
+
+    @property
+    def stderr(self) -> Any:
+        """What the engines wrote to standard error, so far."""
+        found = [task.stderr(index) for task, index in self._slots]
+        return found[0] if self._single else found
+
+    def timedelta(
+        self, start: Any, end: Any, start_key: Any = min, end_key: Any = max
+    ) -> float:
+        """Seconds between two time stamps, or between the ends of two lists of them."""
+        if not isinstance(start, datetime):
+            start = start_key(start)
+        if not isinstance(end, datetime):
+            end = end_key(end)
+        return float((end - start).total_seconds())
+
+    def _stamps(self, name: str) -> list[datetime]:
+        if not self.done():
+            raise TimeoutError("result not ready")
+        stamps = [slot_metadata(task, index)[name] for task, index in self._slots]
+        return [stamp for stamp in stamps if stamp is not None]
+
+    @property
+    def serial_time(self) -> float:
+        """Sum of the seconds that the engines worked."""
+        pairs = zip(self._stamps("started"), self._stamps("completed"), strict=False)
+        return sum((end - start).total_seconds() for start, end in pairs)
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds from the first submission to the last answer."""
+        received = self._stamps("received")
+        return self.timedelta(self._stamps("submitted"), received) if received else 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since submission, or ``wall_time`` when done."""
+        if self.done():
+            return self.wall_time
+        return time.time() - min(task.submitted for task in self._tasks)
+
+    # --- parts ---------------------------------------------------------------------------------
+    def split(self) -> list[AsyncResult]:
+        """One AsyncResult for each answer."""
+        return [
+            AsyncResult(self._client, [slot], single=True, name=self._fname, decode=self._decode)
+            for slot in self._slots
+        ]
+
+    @classmethod
+    def join(cls, *parts: AsyncResult) -> AsyncResult:
+        """One AsyncResult for the answers of several."""
+        if not parts:
+            raise ValueError("join() needs at least one AsyncResult")
+        slots = [slot for part in parts for slot in part._slots]
+        first = parts[0]
+        return AsyncResult(first._client, slots, name=first._fname, decode=first._decode)
+
+    # --- stopping --------------------------------------------------------------------------------
+    def abort(self) -> None:
+        """Take what has not started out of the engines' queues."""
+        if self.done():
+            raise RuntimeError("Can't abort, I am already done!")
+        self._client._abort_tasks({task.id for task in self._tasks})
+
+    def cancel(self) -> bool:
+        """Abort what waits and interrupt what runs; the engines live on. False when done."""
+        if self.done():
+            return False
+        self._cancel_asked = True
+        interrupt_slots(self._client, self._slots)
+        return True
+
+    def cancelled(self) -> bool:
+        """True if ``cancel`` ended it."""
+        return self._cancel_asked and self.done() and self._has_failed()
+
+    # --- output ----------------------------------------------------------------------------------
+    def display_outputs(self, groupby: str = "type", result_only: bool = False) -> None:
+        """Show the engines' outputs here: grouped by ``type``, ``engine`` or ``order``."""
+        if groupby not in ("type", "engine", "order"):
+            raise ValueError(f"groupby must be 'type', 'engine' or 'order', not {groupby!r}")
+        if not self.done():
+            raise TimeoutError("Result not ready.")
+        from .display import show_outputs
+
+        show_outputs(self, groupby, result_only)
+
+    @contextlib.contextmanager
+    def stream_output(self) -> Iterator[None]:
+        """Within the context, show output as it comes (what came before first)."""
+        from .display import Follower
+
+        follower = Follower(self)
+        follower.start()
+        try:
+            yield
+        finally:
+            follower.stop()
+
+    def wait_interactive(
+        self,
+        interval: float = 0.1,
+        timeout: float | None = -1,
+        widget: Any = None,
+        return_when: str = ALL_COMPLETED,
+    ) -> None:
+        """Wait with a progress bar."""
+        from .progress import Bar
+
+        end = _deadline(timeout)
+        with Bar(self._fname, len(self._slots)) as bar:
+            while True:
+                done = self.progress
+                bar.update(done)
+                if done >= len(self._slots) or (
+                    return_when == FIRST_EXCEPTION and self._has_failed()
+                ) or (return_when == FIRST_COMPLETED and done):
+                    return
+                left = _left(end)
+                if left is not None and left <= 0:
+                    return
+                self._wait_change(done, interval if left is None else min(interval, left))
+
+    # --- as a Future, and in asyncio -------------------------------------------------------------
+    @property
+    def _condition(self) -> threading.Condition:
+        """Future's lock; whoever takes it wants to be told, so we listen from now on."""
+        if self._lock is None:
+            self._lock = threading.Condition()
+            left = [len(self._tasks)]
+
+            def one_done(_: Any) -> None:
+                with self._lock:  # type: ignore[union-attr]
+                    left[0] -= 1
+                    if left[0]:
+                        return
+                self._announce()
+
+            for task in self._tasks:
+                task.add_done_callback(one_done)
+        return self._lock
+
+    def _announce(self) -> None:
+        """All is here: tell those who wait as for a Future."""
+        with self._condition:
+            if self._announced:
+                return
+            self._announced = True
+            failed = self._has_failed()
+            for waiter in self._waiters:
+                (waiter.add_exception if failed else waiter.add_result)(self)
+            self._condition.notify_all()
+        self._invoke_callbacks()
+
+    @property
+    def _state(self) -> str:
+        return "FINISHED" if self.done() else "PENDING"
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Call ``fn(self)`` when done: at once if it is, else from another thread."""
+        with self._condition:
+            if not self._announced:
+                self._done_callbacks.append(fn)
+                return
+        try:
+            fn(self)
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+
+    def __await__(self) -> Any:
+        return asyncio.wrap_future(self).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for position, part in enumerate(self.split()):
+            await asyncio.wait([asyncio.wrap_future(part)])
+            failed = self._load(position)
+            if failed is not None and not self._return_exceptions:
+                raise failed
+            yield self._values[position] if failed is None else failed
+
+
+class AsyncMapResult(AsyncResult):
+    """The results of a map, in one list; can be iterated while they come."""
+
+    def __init__(
+        self,
+        client: Any,
+        slots: Sequence[Slot],
+        joiner: Any,
+        *,
+        ordered: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(client, slots, **options)
+        self._single = False
+        self._joiner = joiner
+        self._ordered = ordered
+
+    def __len__(self) -> int:
+        return self._joiner.length if self._joiner.length is not None else len(self._slots)
+
+    def _combine(self, values: list[Any]) -> Any:
+        parts = [[value] if isinstance(value, BaseException) else value for value in values]
+        return self._joiner.join(parts)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._ordered and not self._joiner.in_order:
+            self._wait()
+            return iter(self.get())
+        return self._items()
+
+    def _items(self) -> Iterator[Any]:
+        for position in self._positions():
+            yield from self._items_of(position)
+
+    def _items_of(self, position: int) -> Sequence[Any]:
+        failed = self._load(position)
+        if failed is None:
+            return self._values[position]
+        if self._return_exceptions:
+            return [failed]
+        raise failed
+
+    def _positions(self) -> Iterator[int]:
+        """Positions of answers as they are wanted: in order, or as they come."""
+        if self._ordered:
+            for position, (task, index) in enumerate(self._slots):
+                self._wait_slot(task, index)
+                yield position
+            return
+        waiting = dict(enumerate(self._slots))
+        while waiting:
+            seen = self.progress
+            ready = [p for p, (task, index) in waiting.items() if task.slot_done(index)]
+            for position in ready:
+                del waiting[position]
+                yield position
+            if not ready:
+                self._wait_change(seen, None)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for position, part in enumerate(self.split()):
+            await asyncio.wait([asyncio.wrap_future(part)])
+            for item in self._items_of(position):
+                yield item
+
+
+AsyncHubResult = AsyncResult
+"""Results of other clients' tasks; here the same thing."""
+
+
+def _msg_id(task: Any, index: int) -> str:
+    return str(task.msg_id) if task.n == 1 else f"{task.msg_id}_{task.targets[index]}"
+
+
+def _deadline(timeout: float | None) -> float | None:
+    """The moment when a time-out ends; None and negative numbers mean: never."""
+    return None if timeout is None or timeout < 0 else time.monotonic() + timeout
+
+
+def _left(end: float | None) -> float | None:
+    return None if end is None else max(0.0, end - time.monotonic())

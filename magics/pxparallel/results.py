@@ -1,0 +1,146 @@
+"""What is known of one engine's answer: metadata and replies of executed code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+METADATA_KEYS = (
+    "msg_id",
+    "submitted",
+    "started",
+    "completed",
+    "received",
+    "engine_uuid",
+    "engine_id",
+    "follow",
+    "after",
+    "status",
+    "execute_input",
+    "execute_result",
+    "error",
+    "stdout",
+    "stderr",
+    "outputs",
+    "data",
+    "label",
+)
+
+
+class Metadata(dict[str, Any]):
+    """A dict whose items are attributes too."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no metadata {name!r}") from None
+
+
+def _moment(stamp: Any) -> datetime | None:
+    """A time stamp of the wire, or of the clock, as an aware datetime."""
+    if stamp is None:
+        return None
+    if isinstance(stamp, int | float):
+        return datetime.fromtimestamp(stamp, UTC)
+    if isinstance(stamp, datetime):
+        return stamp
+    try:
+        moment = datetime.fromisoformat(str(stamp).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def slot_metadata(task: Any, index: int) -> Metadata:
+    """The metadata of one engine's answer, as far as it is here."""
+    reply = task.reply(index) or {}
+    header = reply.get("header") or {}
+    described = reply.get("metadata") or {}
+    content = reply.get("content") or {}
+    outputs = []
+    result = None
+    for message in task.outputs(index):
+        kind = message["msg_type"]
+        if kind == "execute_result":
+            result = message["content"]
+        elif kind in ("display_data", "update_display_data"):
+            outputs.append(message)
+    msg_id = task.msg_id if task.n == 1 else f"{task.msg_id}_{task.targets[index]}"
+    done = bool(reply)
+    return Metadata(
+        msg_id=msg_id,
+        submitted=_moment(task.submitted),
+        started=_moment(described.get("started")),
+        completed=_moment(header.get("date")),
+        received=_moment(reply.get("received")),
+        engine_uuid=described.get("engine"),
+        engine_id=task.targets[index],
+        follow=described.get("follow", []),
+        after=described.get("after", []),
+        status=content.get("status", "error" if done else None),
+        execute_input=None,
+        execute_result=result,
+        error=content if done and content.get("status") == "error" else None,
+        stdout=task.stdout(index),
+        stderr=task.stderr(index),
+        outputs=outputs,
+        data={},
+        label=task.label or None,
+    )
+
+
+class ExecuteReply:
+    """The answer to executed code; its text is that of the value, if it had one."""
+
+    def __init__(self, content: dict[str, Any], metadata: Metadata) -> None:
+        self._content = content
+        self.metadata = metadata
+        self.msg_id = metadata["msg_id"]
+        self.execution_count = content.get("execution_count")
+        self.source = "execute"
+
+    def __getitem__(self, key: str) -> Any:
+        return self.metadata[key]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self.metadata:
+            raise AttributeError(f"'ExecuteReply' object has no attribute {name!r}")
+        return self.metadata[name]
+
+    def keys(self) -> Iterator[str]:
+        """Names of the metadata."""
+        return iter(self.metadata)
+
+    def _text(self) -> str:
+        result = self.metadata["execute_result"]
+        return result["data"].get("text/plain", "") if result else ""
+
+    def __repr__(self) -> str:
+        text = self._text()
+        if len(text) > 32:
+            text = text[:29] + "..."
+        return f"<ExecuteReply[{self.execution_count}]: {text}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def plain(self, colour: bool = False) -> str:
+        """``Out[engine:count]: text``; nothing if there was no value."""
+        text = self._text()
+        if not text:
+            return ""
+        prompt = f"Out[{self.metadata['engine_id']}:{self.execution_count}]: "
+        if colour:
+            prompt = f"\x1b[0;31m{prompt}\x1b[0m"
+        return prompt + ("\n" if "\n" in text else "") + text
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.plain() or repr(self))
+
+    def display(self) -> None:
+        """Show the value, in all its forms."""
+        from .display import show_result
+
+        show_result(self.metadata["execute_result"], self.metadata["engine_id"], True)
