@@ -412,9 +412,9 @@ static void bury(px_relay *relay, relay_wish *wish)
     }
     if (debtor->peer != NULL) { // its process is gone: all it wrote is here
         px_peer *peer = debtor->peer;
-        stop_waiting(peer);
-        while (!peer->closed && read_one(peer)) {
+        for (int empty = 0; empty < 2 && !peer->closed;) { // the first "empty" may be of before
             stop_waiting(peer);
+            empty += !read_one(peer);
         }
         close_peer(peer);
     }

@@ -1,0 +1,149 @@
+// controller.h: px-admin: the struct that its files share. Thread px-admin only, but for what
+// relay.h says of the tallies.
+//
+//   main.c      options, start, end                    hub.c      control connections, registration
+//   orders.c    carries out what the roster orders     requests.c what clients ask for
+//   describe.c  cluster and engines as JSON            stats.c    CPU and memory, for who watches
+//   death.c     how an engine ended, in words          files.c    run folder, lock, cluster.json
+#ifndef PX_ENGINES_CONTROLLER_H
+#define PX_ENGINES_CONTROLLER_H
+
+#include "../launch/zygote_link.h"
+#include "heart.h"
+#include "relay.h"
+#include "roster.h"
+
+#include "px/cluster.h"
+#include "px/id.h"
+#include "px/json.h"
+#include "px/link.h"
+#include "px/loop.h"
+#include "px/session.h"
+
+#include <uthash.h>
+
+#define PX_MOST_ENGINES 4096
+#define PX_HEART_PERIOD (3 * PX_NS_PER_S)
+#define PX_HEART_MISSED 3
+
+typedef struct px_controller px_controller;
+
+// px_seat is an engine as px-admin knows it, from the order to spawn it until it is no longer
+// listed.
+typedef struct px_seat {
+    uint32_t id;
+    char uuid[PX_UUID_SIZE];
+    char token[PX_SECRET_SIZE];
+    char secret[PX_SECRET_SIZE];
+    pid_t pid;
+    px_tally *tally; // owned by the controller's list: the relay may still count
+    struct px_visitor *visitor;
+    px_exit exit;
+    char cause[512]; // "" while it lives
+    double cpu;      // percent of one core, of the last sample
+    uint64_t cpu_ns, rss, sampled_ns;
+    UT_hash_handle hh;
+} px_seat;
+
+// px_visitor is one control connection.
+typedef struct px_visitor {
+    px_controller *controller;
+    px_link *link;
+    px_source *source;
+    enum { PX_VISITOR_NEW, PX_VISITOR_CLIENT, PX_VISITOR_ENGINE } role;
+    uint32_t id;  // client or engine
+    bool watches; // wants stats
+    bool tool;    // a pxcluster command: not counted as a client
+    bool closed;
+    px_ns opened;
+    struct px_visitor *next, *prev;
+} px_visitor;
+
+typedef struct px_tally_block {
+    px_tally tally;
+    struct px_tally_block *next;
+} px_tally_block;
+
+struct px_controller {
+    // given
+    const char *name, *preload;
+    uint32_t n;
+    pid_t attach;
+    int status_fd; // where the starter waits for the outcome; -1: nowhere
+    // made
+    char folder[PATH_MAX];
+    char program[PATH_MAX]; // pxengine
+    px_cluster_file file;
+    int lock_fd, signal_fd, owner_fd, control_fd, work_fd;
+    uint64_t oom_kills;
+    px_loop *loop;
+    px_mailbox news;
+    px_session *session;
+    px_roster *roster;
+    px_heart *heart;
+    px_relay *relay;
+    px_zygote *zygote;
+    bool zygote_ready, zygote_quits, stopping, finished;
+    px_source *control_source;
+    px_timer *roster_timer, *heart_timer, *stats_timer, *door_timer;
+    px_seat *seats;
+    px_visitor *visitors, *gone;
+    px_tally_block *tallies;
+    uint32_t next_client;
+    size_t n_clients, n_watchers;
+    uint64_t done, failed; // of engines that are no longer listed
+    uint64_t last_counts;  // of the last stats message
+    // why the cluster failed or is degraded; code "" when it is not
+    struct {
+        char code[32], message[256], cause[768], fix[256], log[PATH_MAX];
+    } error;
+};
+
+// files.c: px__files_open makes the folder, takes its lock and sends our output to controller.log;
+// px__files_publish writes cluster.json; px__files_remove takes everything away.
+px_err px__files_open(px_controller *controller, px_error *reterr);
+px_err px__files_publish(px_controller *controller, px_error *reterr);
+void px__files_remove(px_controller *controller);
+int px__log_open(const char *path); // to append; -1 and errno
+
+// hub.c
+void px__hub_knock(void *controller, int events); // the control socket is readable
+px_err px__hub_send(px_visitor *visitor, const char *msg_type, px_slice parent, px_slice content);
+// px__hub_tell sends to every client.
+void px__hub_tell(px_controller *controller, const char *msg_type, px_slice content);
+void px__hub_close(px_visitor *visitor);
+void px__hub_free_gone(px_controller *controller);
+
+// requests.c: answers one verified message of a registered visitor.
+void px__request(px_visitor *visitor, const px_message *message);
+
+// orders.c
+void px__carry_out(px_controller *controller, px_orders *orders); // and empties them
+px_err px__zygote_start(px_controller *controller, px_error *reterr);
+bool px__engine_busy(void *controller, uint32_t engine);
+void px__stop(px_controller *controller, const char *why);
+void px__fail(px_controller *controller, const char *code, const char *message, const char *cause,
+              const char *fix);
+
+// describe.c: append JSON. px__describe_seat: the Engine object; stats: only what changes each
+// second.
+void px__describe_seat(const px_controller *controller, const px_seat *seat, px_jsonw *w);
+void px__describe_stats(const px_controller *controller, const px_seat *seat, px_jsonw *w);
+void px__describe_engines(const px_controller *controller, px_jsonw *w); // the array
+void px__describe_cluster(const px_controller *controller, px_jsonw *w); // without engines
+void px__describe_file(const px_controller *controller, px_jsonw *w);    // cluster.json but its key
+void px__describe_error(const px_controller *controller, px_jsonw *w);
+
+// death.c: fills seat->exit and seat->cause. signal, code: -1 when unknown.
+void px__death(px_controller *controller, px_seat *seat, px_exit how);
+
+// stats.c
+void px__stats_sample(px_controller *controller, px_seat *seat, px_ns now);
+void px__stats_wake(px_controller *controller); // something goes on, or somebody began to watch
+void px__heart_set(px_controller *controller);  // the heart's timer as it is needed now
+void px__active(px_controller *controller);     // the relay said that something goes on
+
+px_seat *px__seat(const px_controller *controller, uint32_t engine);
+bool px__seat_silent(const px_controller *controller, const px_seat *seat);
+
+#endif

@@ -1,0 +1,386 @@
+// main.c: pxcontroller: the one process that a cluster's clients and engines connect to.
+//
+// Two threads. px-admin, this one, owns control connections, the zygote's line, signals and the
+// list of engines; px-relay owns work connections. They tell each other things by letters, nothing
+// else is shared but the counters of px_tally.
+//
+// Start: lock, sockets, zygote (its imports take longest, so it is started before the rest), relay,
+// cluster.json, engines. End: engines, zygote, relay, folder, lock. The starter waits on
+// --status-fd for one line of JSON: ok once cluster.json is there, else what went wrong.
+
+#include "controller.h"
+
+#include "px/log.h"
+
+#include <utlist.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: pxcontroller [--name NAME] [-n N] [--attach PID] [--cwd DIR] [--preload MODULES]\n"
+    "                    [--status-fd FD]\n"
+    "\n"
+    "Runs one cluster until it is told to stop: listens for clients, starts N engines and\n"
+    "carries what they say to each other. `pxcluster start` runs it for you, in the background.\n"
+    "\n"
+    "  --name NAME        the cluster's name (default: default)\n"
+    "  -n N               engines to start (default: 1)\n"
+    "  --attach PID       end when process PID ends\n"
+    "  --cwd DIR          working directory of the engines (default: this one)\n"
+    "  --preload MODULES  modules to import before engines are forked, comma separated\n"
+    "  --status-fd FD     write one line of JSON here when it runs, or why it does not\n"
+    "  --help, --version\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT stop the cluster.\n"
+    "Environment: PX_RUNTIME_DIR (where clusters have their folders), PX_ENGINE (path of\n"
+    "pxengine), PX_LOG (debug, info, warning, error, off).\n";
+
+// tell_starter writes the outcome and lets the starter go.
+static void tell_starter(px_controller *controller, const char *code, const char *message)
+{
+    PX_AUTO_BUF out = {0};
+    px_jsonw w = px_jsonw_to(&out);
+    if (controller->status_fd < 0) {
+        return;
+    }
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", code == NULL ? "ok" : "error");
+    px_jsonw_key_string(&w, "code", code);
+    px_jsonw_key_string(&w, "message", message);
+    px_jsonw_end_object(&w);
+    px_buf_append_str(&out, "\n");
+    if (px_buf_status(&out) == PX_OK) {
+        ssize_t n = write(controller->status_fd, out.data, out.size);
+        (void)n; // the starter may be gone; we run all the same
+    }
+    (void)close(controller->status_fd);
+    controller->status_fd = -1;
+}
+
+// --- options -------------------------------------------------------------------------------------
+
+static bool bad_number(const char *option, const char *text, long long low, long long high)
+{
+    (void)fprintf(stderr, "pxcontroller: %s needs a number from %lld to %lld, not \"%s\"\n", option,
+                  low, high, text);
+    return false;
+}
+
+static bool read_option(px_controller *controller, int option, const char *text)
+{
+    long long number = 0;
+    switch (option) {
+    case 'N':
+        controller->name = text;
+        return true;
+    case 'n':
+        if (px_parse_number(text, 0, PX_MOST_ENGINES, &number) != PX_OK) {
+            return bad_number("-n", text, 0, PX_MOST_ENGINES);
+        }
+        controller->n = (uint32_t)number;
+        return true;
+    case 'a':
+        if (px_parse_number(text, 1, INT32_MAX, &number) != PX_OK) {
+            return bad_number("--attach", text, 1, INT32_MAX);
+        }
+        controller->attach = (pid_t)number;
+        return true;
+    case 's':
+        if (px_parse_number(text, 0, 1 << 20, &number) != PX_OK) {
+            return bad_number("--status-fd", text, 0, 1 << 20);
+        }
+        controller->status_fd = (int)number;
+        return true;
+    case 'p':
+        controller->preload = text;
+        return true;
+    case 'c':
+        if (chdir(text) != 0) {
+            (void)fprintf(stderr, "pxcontroller: cannot enter %s: %s\n", text, strerror(errno));
+            return false;
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+// read_options gives -1 to go on, or the exit status.
+static int read_options(px_controller *controller, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"name", required_argument, NULL, 'N'},      {"attach", required_argument, NULL, 'a'},
+        {"cwd", required_argument, NULL, 'c'},       {"preload", required_argument, NULL, 'p'},
+        {"status-fd", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
+        if (option == 'h') {
+            (void)fputs(help, stdout);
+            return 0;
+        }
+        if (option == 'V') {
+            (void)printf("pxcontroller %s\n", PX_VERSION);
+            return 0;
+        }
+        if (!read_option(controller, option, optarg)) {
+            (void)fputs("pxcontroller: `pxcontroller --help` shows the options\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "pxcontroller: \"%s\" is not understood\n", argv[optind]);
+        return 2;
+    }
+    return -1;
+}
+
+// find_engine fills in the path of pxengine: $PX_ENGINE, or beside this executable.
+static px_err find_engine(px_controller *controller, px_error *reterr)
+{
+    char *path = controller->program;
+    const char *given = getenv("PX_ENGINE");
+    if (given != NULL && given[0] != '\0') {
+        (void)snprintf(path, PATH_MAX, "%s", given);
+    } else {
+        ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 16);
+        path[n > 0 ? n : 0] = '\0';
+        char *slash = strrchr(path, '/');
+        (void)snprintf(slash != NULL ? slash : path, 16, "/pxengine");
+    }
+    if (access(path, X_OK) != 0) {
+        return px_error_set(
+            reterr, PX_ENOENT,
+            "cannot run %s: %s; install pxkernel completely, or name the program in "
+            "PX_ENGINE",
+            path, strerror(errno));
+    }
+    return PX_OK;
+}
+
+// --- events --------------------------------------------------------------------------------------
+
+static void signal_came(void *context, int events)
+{
+    px_controller *controller = context;
+    struct signalfd_siginfo info;
+    (void)events;
+    if (read(controller->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        px__stop(controller, info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+    }
+}
+
+static void owner_ended(void *context, int events)
+{
+    px_controller *controller = context;
+    (void)events;
+    px__stop(controller, "the process that it was attached to has ended");
+}
+
+static void news_came(void *context, px_letter *letter)
+{
+    px_controller *controller = context;
+    px_news *news = PX_CONTAINER(letter, px_news, letter);
+    px_orders orders = {0};
+    int kind = letter->kind;
+    uint32_t id = news->id;
+    if (kind == PX_NEWS_ACTIVE) { // the relay's own letter
+        px__active(controller);
+        return;
+    }
+    free(news);
+    if (kind == PX_NEWS_ENGINE_UP) {
+        px_roster_ready(controller->roster, px_now(), id, &orders);
+        px__heart_set(controller);
+    } else if (kind == PX_NEWS_ENGINE_GONE) {
+        px_roster_disconnected(controller->roster, px_now(), id, &orders);
+    }
+    px__carry_out(controller, &orders);
+}
+
+// --- start ---------------------------------------------------------------------------------------
+
+static px_err watch_signals(px_controller *controller)
+{
+    sigset_t stop, all;
+    (void)sigfillset(&all);
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigaddset(&stop, SIGINT);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+    controller->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (controller->signal_fd < 0) {
+        return px_err_from_errno(errno);
+    }
+    return px_loop_add_fd(controller->loop, "signals", controller->signal_fd, PX_READABLE,
+                          signal_came, controller, NULL);
+}
+
+static px_err watch_owner(px_controller *controller, px_error *reterr)
+{
+    if (controller->attach == 0) {
+        return PX_OK;
+    }
+    controller->owner_fd = (int)syscall(SYS_pidfd_open, controller->attach, 0);
+    if (controller->owner_fd < 0) {
+        return px_error_set(reterr, PX_ENOENT, "there is no process %d to attach the cluster to",
+                            (int)controller->attach);
+    }
+    (void)fcntl(controller->owner_fd, F_SETFD, FD_CLOEXEC);
+    return px_loop_add_fd(controller->loop, "owner", controller->owner_fd, PX_READABLE, owner_ended,
+                          controller, NULL);
+}
+
+static px_err make_parts(px_controller *controller, px_error *reterr)
+{
+    static const px_roster_limits limits = {.registration = 60 * PX_NS_PER_S,
+                                            .polite = PX_NS_PER_S,
+                                            .terminate = 500 * PX_NS_PER_MS,
+                                            .exit = 500 * PX_NS_PER_MS};
+    px_relay_config relay = {.listener = controller->work_fd, .news = &controller->news};
+    PX_TRY(px_session_new(px_slice_str(controller->file.key), controller->file.signature_scheme,
+                          NULL, "pxcontroller", &controller->session, reterr));
+    relay.session = controller->session;
+    PX_TRY(px_roster_new(&limits, &controller->roster));
+    PX_TRY(px_heart_new(PX_HEART_PERIOD, PX_HEART_MISSED, &controller->heart));
+    PX_TRY(px_loop_add_mailbox(controller->loop, "news", &controller->news, news_came, controller));
+    PX_TRY(px_relay_start(&relay, &controller->relay));
+    px_relay_watch(controller->relay);
+    return px_loop_add_fd(controller->loop, "control", controller->control_fd, PX_READABLE,
+                          px__hub_knock, controller, &controller->control_source);
+}
+
+static px_err start(px_controller *controller, px_error *reterr)
+{
+    px_orders orders = {0};
+    PX_TRY(find_engine(controller, reterr));
+    PX_TRY(px_mailbox_init(&controller->news));
+    PX_TRY(px_loop_new(&controller->loop));
+    PX_TRY(watch_owner(controller, reterr));
+    PX_TRY(px__files_open(controller, reterr));
+    px_log_setup(PX_LOG_INFO, 2);
+    PX_TRY(px__zygote_start(controller, reterr));
+    PX_TRY(watch_signals(controller));
+    PX_TRY(make_parts(controller, reterr));
+    controller->file.n = controller->n;
+    PX_TRY(px_cluster_file_write(&controller->file, reterr));
+    px_roster_scale(controller->roster, px_now(), controller->n, px__engine_busy, controller,
+                    &orders);
+    px__carry_out(controller, &orders);
+    return PX_OK;
+}
+
+// --- end -----------------------------------------------------------------------------------------
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+static void free_records(px_controller *controller)
+{
+    px_seat *seat, *next_seat;
+    HASH_ITER (hh, controller->seats, seat, next_seat) {
+        HASH_DEL(controller->seats, seat);
+        free(seat);
+    }
+    while (controller->tallies != NULL) {
+        px_tally_block *block = controller->tallies;
+        controller->tallies = block->next;
+        free(block);
+    }
+    for (px_letter *letter = px_mailbox_take(&controller->news), *next; letter != NULL;
+         letter = next) {
+        next = letter->next;
+        if (letter->kind != PX_NEWS_ACTIVE) {
+            free(PX_CONTAINER(letter, px_news, letter));
+        }
+    }
+}
+
+static void finish(px_controller *controller)
+{
+    px_zygote_free(controller->zygote);
+    px_visitor *visitor, *next;
+    DL_FOREACH_SAFE (controller->visitors, visitor, next) {
+        (void)px_link_flush(visitor->link); // the last words, as far as the socket takes them
+        px_source_remove(visitor->source);
+        px_link_close(visitor->link);
+        free(visitor);
+    }
+    px__hub_free_gone(controller);
+    px_relay_stop(controller->relay);
+    if (controller->news.fd > 0) {
+        free_records(controller);
+        px_mailbox_done(&controller->news);
+    }
+    px_timer_remove(controller->roster_timer);
+    px_timer_remove(controller->heart_timer);
+    px_timer_remove(controller->stats_timer);
+    px_timer_remove(controller->door_timer);
+    px_loop_free(controller->loop);
+    px_heart_free(controller->heart);
+    px_roster_free(controller->roster);
+    px_session_free(controller->session);
+    close_fd(controller->control_fd);
+    close_fd(controller->work_fd);
+    close_fd(controller->owner_fd);
+    close_fd(controller->signal_fd);
+    px__files_remove(controller);
+}
+
+int main(int argc, char **argv)
+{
+    px_controller *controller = calloc(1, sizeof(*controller));
+    if (controller == NULL) {
+        return 1;
+    }
+    controller->name = PX_CLUSTER_DEFAULT;
+    controller->n = 1;
+    controller->next_client = 1;
+    controller->status_fd = controller->lock_fd = controller->signal_fd = controller->owner_fd =
+        controller->control_fd = controller->work_fd = -1;
+    int status = read_options(controller, argc, argv);
+    if (status >= 0) {
+        free(controller);
+        return status;
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { // two connections an engine
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (controller->status_fd >= 0) {
+        (void)fcntl(controller->status_fd, F_SETFD, FD_CLOEXEC);
+    }
+    px_error error = {0};
+    px_err err = start(controller, &error);
+    if (err != PX_OK) {
+        const char *text = error.text[0] != '\0' ? error.text : px_err_text(err);
+        (void)fprintf(stderr, "pxcontroller: %s\n", text);
+        tell_starter(controller, err == PX_EEXIST ? "exists" : "failed", text);
+        finish(controller);
+        free(controller);
+        return err == PX_EEXIST ? 4 : 6;
+    }
+    tell_starter(controller, NULL, NULL);
+    while (!controller->finished && px_loop_once(controller->loop, -1) == PX_OK) {
+        px__hub_free_gone(controller);
+    }
+    finish(controller);
+    free(controller);
+    return 0;
+}

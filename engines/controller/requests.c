@@ -1,0 +1,367 @@
+// requests.c: what clients ask of the controller, and what engines say on their control connection.
+//
+// Every request gets its `<x>_reply` with status ok or error, at once; what it sets going (a stop,
+// a new engine) shows as notifications.
+
+#include "controller.h"
+
+#include "px/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// px_call is one request under way.
+typedef struct px_call {
+    px_visitor *visitor;
+    px_controller *controller;
+    const px_message *message;
+    const px_json *content;
+    px_jsonw *w;    // inside the reply's object, after status
+    px_error error; // err not PX_OK: the reply is an error with ename and this text
+    const char *ename;
+} px_call;
+
+static void refuse(px_call *call, const char *ename, px_err err, const char *text)
+{
+    call->ename = ename;
+    (void)px_error_set(&call->error, err, "%s", text);
+}
+
+// --- which engines -------------------------------------------------------------------------------
+
+// px_choice is the engines that a request names. ids is malloc'ed.
+typedef struct px_choice {
+    uint32_t *ids;
+    size_t n;
+    bool all;
+} px_choice;
+
+static bool living(const px_controller *controller, int64_t id)
+{
+    const px_engine *engine =
+        id >= 0 && id <= UINT32_MAX ? px_roster_find(controller->roster, (uint32_t)id) : NULL;
+    return engine != NULL && engine->state < PX_ENGINE_LEAVING;
+}
+
+static bool listed(const px_controller *controller, int64_t id)
+{
+    return id >= 0 && id <= UINT32_MAX && px_roster_find(controller->roster, (uint32_t)id) != NULL;
+}
+
+static void no_engine(px_call *call, int64_t id, bool known)
+{
+    char text[256];
+    size_t length = (size_t)snprintf(text, sizeof(text), "engine %lld %s; engines: ", (long long)id,
+                                     known ? "is dead" : "does not exist");
+    size_t n = px_roster_count(call->controller->roster), shown = 0;
+    for (size_t i = 0; i < n && length < sizeof(text) - 16; i++) {
+        const px_engine *engine = px_roster_at(call->controller->roster, i);
+        if (living(call->controller, engine->id)) {
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%u",
+                                       shown++ > 0 ? ", " : "", engine->id);
+        }
+    }
+    if (shown == 0) {
+        (void)snprintf(text + length, sizeof(text) - length, "none");
+    }
+    refuse(call, "NoSuchEngine", PX_ENOENT, text);
+}
+
+// choose reads "engines": "all", one id, or a list. dead_too: the dead ones may be named as well.
+static bool choose(px_call *call, bool dead_too, px_choice *ret_choice)
+{
+    const px_json *engines = px_json_get(call->content, "engines");
+    const px_roster *roster = call->controller->roster;
+    bool all = engines == NULL || px_json_is_null(engines) ||
+               strcmp(px_json_as_string(engines, ""), "all") == 0;
+    bool one = engines != NULL && px_json_is_int(engines);
+    size_t n = all ? px_roster_count(roster) : one ? 1 : px_json_length(engines);
+    if (!all && !one && (engines == NULL || !px_json_is_array(engines))) {
+        refuse(call, "ValueError", PX_EINVAL, "\"engines\" must be \"all\" or a list of ids");
+        return false;
+    }
+    uint32_t *ids = calloc(n + 1, sizeof(*ids));
+    size_t kept = 0;
+    for (size_t i = 0; ids != NULL && i < n; i++) {
+        int64_t id = all   ? px_roster_at(roster, i)->id
+                     : one ? px_json_as_int(engines, -1)
+                           : px_json_as_int(px_json_item(engines, i), -1);
+        bool good = dead_too ? listed(call->controller, id) : living(call->controller, id);
+        if (!good && !all) {
+            no_engine(call, id, listed(call->controller, id));
+            free(ids);
+            return false;
+        }
+        if (good) {
+            ids[kept++] = (uint32_t)id;
+        }
+    }
+    if (ids == NULL) {
+        refuse(call, "MemoryError", PX_ENOMEM, "the controller is out of memory");
+        return false;
+    }
+    *ret_choice = (px_choice){.ids = ids, .n = kept, .all = all};
+    return true;
+}
+
+// --- the requests --------------------------------------------------------------------------------
+
+static void status_request(px_call *call)
+{
+    px_seat *seat, *next;
+    px_ns now = px_now();
+    HASH_ITER (hh, call->controller->seats, seat, next) {
+        px__stats_sample(call->controller, seat, now);
+    }
+    px_jsonw_key(call->w, "cluster");
+    px__describe_cluster(call->controller, call->w);
+    px_jsonw_key(call->w, "engines");
+    px__describe_engines(call->controller, call->w);
+}
+
+static void queue_request(px_call *call)
+{
+    px_choice choice;
+    if (!choose(call, false, &choice)) {
+        return;
+    }
+    px_jsonw_key(call->w, "engines");
+    px_jsonw_object(call->w);
+    for (size_t i = 0; i < choice.n; i++) {
+        const px_seat *seat = px__seat(call->controller, choice.ids[i]);
+        char id[16];
+        unsigned in_flight = atomic_load(&seat->tally->in_flight);
+        (void)snprintf(id, sizeof(id), "%u", seat->id);
+        px_jsonw_key(call->w, id);
+        px_jsonw_object(call->w);
+        px_jsonw_key_int(call->w, "queue", in_flight);
+        px_jsonw_key_int(call->w, "completed", (int64_t)atomic_load(&seat->tally->done));
+        px_jsonw_key_int(call->w, "tasks", 0);
+        px_jsonw_end_object(call->w);
+    }
+    px_jsonw_end_object(call->w);
+    free(choice.ids);
+}
+
+// signal_number reads "SIGUSR1", "USR1" or 10; 0 when it is none.
+static int signal_number(const px_json *signum)
+{
+    const char *name = px_json_as_string(signum, "");
+    if (signum != NULL && px_json_is_int(signum)) {
+        int64_t number = px_json_as_int(signum, 0);
+        return number > 0 && number < NSIG ? (int)number : 0;
+    }
+    name = strncmp(name, "SIG", 3) == 0 ? name + 3 : name;
+    for (int i = 1; i < NSIG; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known != NULL && strcmp(known, name) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static void deliver(px_controller *controller, uint32_t engine, int signum)
+{
+    const px_seat *seat = px__seat(controller, engine);
+    if (seat == NULL) {
+        return;
+    }
+    if (signum == SIGINT && seat->visitor != NULL) { // the engine's fence holds this way
+        (void)px__hub_send(seat->visitor, "interrupt_request", (px_slice){0}, (px_slice){0});
+    } else if (seat->pid > 0 && kill(seat->pid, signum) != 0) {
+        px_log_warning("signal not delivered", "engine=%u signal=%d cause=%s", engine, signum,
+                       strerror(errno));
+    }
+}
+
+static void signal_request(px_call *call)
+{
+    px_choice choice;
+    int signum = signal_number(px_json_get(call->content, "signal"));
+    if (signum == 0) {
+        refuse(call, "ValueError", PX_EINVAL,
+               "\"signal\" must be a name such as \"SIGINT\" or a number");
+        return;
+    }
+    if (!choose(call, false, &choice)) {
+        return;
+    }
+    for (size_t i = 0; i < choice.n; i++) {
+        deliver(call->controller, choice.ids[i], signum);
+    }
+    free(choice.ids);
+}
+
+// abort_request is handed to every engine with the client's number: only an engine knows what it
+// has begun.
+static void abort_request(px_call *call)
+{
+    const px_json *tasks = px_json_get(call->content, "tasks");
+    PX_AUTO_BUF content = {0};
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key_int(&w, "client", call->visitor->id);
+    px_jsonw_key(&w, "tasks");
+    if (tasks == NULL || px_json_dump(tasks, &content) != PX_OK) {
+        refuse(call, "ValueError", PX_EINVAL, "\"tasks\" must be a list of task numbers");
+        return;
+    }
+    w.need_comma = true;
+    px_jsonw_end_object(&w);
+    px_seat *seat, *next;
+    HASH_ITER (hh, call->controller->seats, seat, next) {
+        if (seat->visitor != NULL) {
+            (void)px__hub_send(seat->visitor, "abort_request", (px_slice){0},
+                               px_buf_slice(&content));
+        }
+    }
+}
+
+static void shutdown_request(px_call *call)
+{
+    px_choice choice;
+    px_orders orders = {0};
+    if (px_json_bool(call->content, "hub", false)) {
+        px__stop(call->controller, "a client asked for it");
+        return;
+    }
+    if (!choose(call, true, &choice)) {
+        return;
+    }
+    for (size_t i = 0; i < choice.n; i++) {
+        px_roster_leave(call->controller->roster, px_now(), choice.ids[i], &orders);
+    }
+    px__carry_out(call->controller, &orders);
+    free(choice.ids);
+}
+
+static void scale_request(px_call *call)
+{
+    px_orders orders = {0};
+    int64_t n = px_json_int(call->content, "n", -1);
+    char text[128];
+    if (n < 0 || n > PX_MOST_ENGINES) {
+        (void)snprintf(text, sizeof(text), "\"n\" must be a number from 0 to %d", PX_MOST_ENGINES);
+        refuse(call, "ValueError", PX_EINVAL, text);
+        return;
+    }
+    px__fail(call->controller, "", "", "", "");
+    px_roster_scale(call->controller->roster, px_now(), (uint32_t)n, px__engine_busy,
+                    call->controller, &orders);
+    px__carry_out(call->controller, &orders);
+}
+
+static void restart_request(px_call *call)
+{
+    px_choice choice;
+    px_orders orders = {0};
+    if (!choose(call, true, &choice)) {
+        return;
+    }
+    px__fail(call->controller, "", "", "", "");
+    px_roster_restart(call->controller->roster, px_now(), choice.all ? NULL : choice.ids, choice.n,
+                      &orders);
+    px__carry_out(call->controller, &orders);
+    free(choice.ids);
+}
+
+// --- dispatch ------------------------------------------------------------------------------------
+
+typedef struct px_handler {
+    px_msg_type type;
+    const char *reply;
+    void (*handle)(px_call *call);
+} px_handler;
+
+static const px_handler handlers[] = {
+    {PX_MSG_STATUS_REQUEST, "status_reply", status_request},
+    {PX_MSG_QUEUE_REQUEST, "queue_reply", queue_request},
+    {PX_MSG_SIGNAL_REQUEST, "signal_reply", signal_request},
+    {PX_MSG_ABORT_REQUEST, "abort_reply", abort_request},
+    {PX_MSG_SHUTDOWN_REQUEST, "shutdown_reply", shutdown_request},
+    {PX_MSG_SCALE_REQUEST, "scale_reply", scale_request},
+    {PX_MSG_RESTART_REQUEST, "restart_reply", restart_request},
+};
+
+static const px_handler *find_handler(px_msg_type type)
+{
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        if (handlers[i].type == type) {
+            return &handlers[i];
+        }
+    }
+    return NULL;
+}
+
+static void answer_error(px_visitor *visitor, const px_message *message, const char *reply,
+                         const char *ename, const char *text)
+{
+    PX_AUTO_BUF out = {0};
+    px_jsonw w = px_jsonw_to(&out);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "error");
+    px_jsonw_key_string(&w, "ename", ename);
+    px_jsonw_key_string(&w, "evalue", text);
+    px_jsonw_end_object(&w);
+    if (px_buf_status(&out) == PX_OK) {
+        (void)px__hub_send(visitor, reply, message->header, px_buf_slice(&out));
+    }
+}
+
+static void client_asks(px_visitor *visitor, const px_message *message)
+{
+    char reply[80], text[160];
+    const px_handler *handler = find_handler(message->type);
+    if (handler == NULL) {
+        size_t length = strlen(message->msg_type);
+        bool request = length > 8 && strcmp(message->msg_type + length - 8, "_request") == 0;
+        if (request) {
+            (void)snprintf(reply, sizeof(reply), "%.*s_reply",
+                           (int)(length - 8 < 64 ? length - 8 : 64), message->msg_type);
+            (void)snprintf(text, sizeof(text), "the controller does not know %.64s",
+                           message->msg_type);
+            answer_error(visitor, message, reply, "UnknownRequest", text);
+        }
+        return;
+    }
+    PX_AUTO(px_json) content = NULL;
+    px_error error = {0};
+    if (px_json_parse(message->content, &content, &error) != PX_OK) {
+        answer_error(visitor, message, handler->reply, "ValueError", error.text);
+        return;
+    }
+    PX_AUTO_BUF out = {0};
+    px_jsonw w = px_jsonw_to(&out);
+    px_call call = {.visitor = visitor,
+                    .controller = visitor->controller,
+                    .message = message,
+                    .content = content,
+                    .w = &w};
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "ok");
+    handler->handle(&call);
+    px_jsonw_end_object(&w);
+    if (call.error.err != PX_OK) {
+        answer_error(visitor, message, handler->reply, call.ename, call.error.text);
+    } else if (px_buf_status(&out) == PX_OK) {
+        (void)px__hub_send(visitor, handler->reply, message->header, px_buf_slice(&out));
+    }
+}
+
+void px__request(px_visitor *visitor, const px_message *message)
+{
+    px_controller *controller = visitor->controller;
+    if (visitor->role == PX_VISITOR_CLIENT) {
+        client_asks(visitor, message);
+        return;
+    }
+    if (px_heart_heard(controller->heart, visitor->id)) {
+        px_orders orders = {0};
+        px_roster_heard(controller->roster, px_now(), visitor->id, &orders);
+        px__carry_out(controller, &orders);
+    }
+}
