@@ -74,31 +74,36 @@ clean: ## removes what was built; .venv and notebooks/ stay
 # --- the stamps behind them ----------------------------------------------------------------------
 $(VENV)/.px-deps: tools/constraints.txt pyproject.toml
 	@tools/system-packages.sh build $(PYTHON)
-	[ -x $(bin)/python ] || $(PYTHON) -m venv $(VENV)
-	$(pip) install -q -c $(pins) scikit-build-core $$($(bin)/python tools/requirements.py base lab)
+	@echo "setting up $(VENV): JupyterLab and what the project builds on"
+	@[ -x $(bin)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(pip) install -q -c $(pins) scikit-build-core $$($(bin)/python tools/requirements.py base lab)
 	@touch $@
 
 $(VENV)/.px-installed: $(VENV)/.px-deps $(sources)
 	@tools/dev-links.sh --undo $(VENV)
-	$(pip) install -q --no-deps --no-build-isolation --force-reinstall .
+	@echo "building and installing pxkernel into $(VENV)"
+	@$(pip) install -q --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
 $(VENV)/.px-test: $(VENV)/.px-deps $(wildcard tests/ui/package-lock.json)
 	@tools/system-packages.sh test $(PYTHON)
-	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test)
-	cd tests/ui && npm ci --no-audit --no-fund --silent
+	@echo "setting up what the tests need"
+	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test)
+	@cd tests/ui && npm ci --no-audit --no-fund --silent
 	@[ -n "$$PX_CHROMIUM" ] || tools/browser.sh $(bin) tests/ui
 	@touch $@
 
 $(VENV)/.px-lint: $(VENV)/.px-deps $(wildcard share/jupyter/labextension/package-lock.json)
 	@tools/system-packages.sh lint $(PYTHON)
-	$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
-	cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent
+	@echo "setting up what the linters need"
+	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
+	@cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent
 	@touch $@
 
 $(PEERS)/.px-peers: bench/peers.txt
-	$(PYTHON) -m venv $(PEERS)
-	$(run) $(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r bench/peers.txt
+	@echo "setting up $(PEERS): ipykernel, ipyparallel, xeus-python"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(run) $(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r bench/peers.txt
 	@touch $@
 
 .PHONY: help lab build test lint fuzz bench soak dev constraints wheel clean
