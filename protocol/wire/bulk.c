@@ -1,14 +1,14 @@
-// bulk.c: large buffers as segments. The list of descriptors is a frame of its own and not metadata:
-// metadata is signed by whoever composed the message, long before a transport knows where it goes,
-// and neither side should parse JSON to find out where an array lies.
+// bulk.c: large buffers as segments. The list of descriptors is a frame of its own and not
+// metadata: metadata is signed by whoever composed the message, long before a transport knows where
+// it goes, and neither side should parse JSON to find out where an array lies.
 
 #include "px/bulk.h"
+
+#include "px/segment.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include "px/segment.h"
 
 enum { INDEX_SIZE = 4 };
 
@@ -70,7 +70,7 @@ px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk)
         px_buf_append(&list, wire, sizeof wire);
     }
     PX_TRY(px_buf_status(&list));
-    return px_frames_push_copy(frames, px_buf_slice(&list));
+    return list.size > 0 ? px_frames_push_copy(frames, px_buf_slice(&list)) : PX_OK;
 }
 
 static px_err unpack_one(px_frames *frames, size_t index, px_error *reterr)
@@ -115,8 +115,8 @@ px_err px_bulk_unpack(px_frames *frames, size_t first_buffer, px_error *reterr)
     }
     for (size_t i = 0; i < list.size; i += INDEX_SIZE) {
         const uint8_t *wire = list.data + i;
-        size_t index = (size_t)wire[0] | (size_t)wire[1] << 8 | (size_t)wire[2] << 16 |
-                       (size_t)wire[3] << 24;
+        size_t index =
+            (size_t)wire[0] | (size_t)wire[1] << 8 | (size_t)wire[2] << 16 | (size_t)wire[3] << 24;
         if (index >= n_buffers) {
             return px_error_set(reterr, PX_EFORMAT, "segment index %zu of %zu buffers", index,
                                 n_buffers);

@@ -26,8 +26,8 @@ bool px_bulk_wanted(const px_frames *frames, size_t first_buffer);
 
 // px_bulk_pack replaces large buffers by descriptors and appends the list; the segments' file
 // descriptors are added to ret_bulk. Copies the buffers: 0.2 to 0.6 ms for each MiB. A buffer for
-// which no segment can be made stays as it is. The caller sets PX_ROUTE_SEGMENTS. PX_ENOMEM leaves
-// frames half packed: drop them.
+// which no segment can be made stays as it is; without any segment there is no list. The caller
+// sets PX_ROUTE_SEGMENTS when ret_bulk has grown. PX_ENOMEM leaves frames half packed: drop them.
 px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk);
 
 // px_bulk_unpack takes the list off and maps what it names, private and writable. PX_EFORMAT when

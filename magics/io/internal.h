@@ -1,0 +1,123 @@
+// internal.h: what the files of the client's core share. client.h has the rules for locks.
+#ifndef PX_MAGICS_INTERNAL_H
+#define PX_MAGICS_INTERNAL_H
+
+#include "io/client.h"
+
+#include "px/log.h"
+#include "px/sign.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// px_waiter is one thread that waits. Guarded by client->lock.
+typedef struct px_waiter {
+    struct px_waiter *next;
+    int fd;         // eventfd
+    bool signalled; // … has been written and not yet read
+    px_want want;
+} px_waiter;
+
+struct px_client {
+    atomic_uint refs;
+    px_client *registry_next; // every client of the process, for fork()
+    px_cluster_file file;
+    uint32_t id;
+    const px_client_hooks *hooks;
+
+    pthread_mutex_t reading;
+    px_session *reader; // verifies outputs
+    px_signer *checker; // checks replies, whose header nobody needs to read
+    px_link *work;      // NULL once closed; closed under reading and sending
+
+    pthread_mutex_t sending;
+    px_session *composer;
+    px_link *control; // received from by px-client alone
+    uint64_t last_task;
+
+    pthread_mutex_t lock;
+    px_pending pending;
+    px_engines engines;
+    px_buf cluster;
+    uint64_t changed;
+    px_ask *asks;
+    px_waiter *waiters;
+    px_waiter *idle_waiters;
+    px_waiter *leader; // the waiter that plays the reader; NULL: px-client does
+    bool closed;
+    bool closing;  // px_client_close has begun
+    bool forked;   // this process is a child of the one that registered
+    bool stopping; // the controller said that the cluster is being stopped
+    px_buf reason;
+    int work_poll; // an epoll descriptor over the work link, muted while a waiter leads; -1: closed
+
+    // px-client's own
+    px_loop *loop;
+    pthread_t thread;
+    px_session *verifier;
+    int kick; // eventfd: look at everything again
+    px_source *control_source, *work_source, *kick_source, *work_write;
+    px_log_gate bad_messages;
+};
+
+// px__client_new makes an unregistered client; px__client_free undoes it (links closed).
+px_err px__client_new(const px_client_options *options, px_client **ret_client, px_error *reterr);
+void px__client_free(px_client *client);
+// px__client_start starts px-client.
+px_err px__client_start(px_client *client, px_error *reterr);
+// px__client_end fills all open slots with reason and ends all waits. Any thread, no locks held.
+void px__client_end(px_client *client, const char *reason);
+// px__client_kick makes px-client look at its links again. Any thread.
+void px__client_kick(px_client *client);
+
+// px__register connects and registers both links.
+px_err px__register(px_client *client, const px_client_options *options, px_error *reterr);
+
+// px__compose appends route and message to frames. sending held.
+px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
+                   const px_outgoing *outgoing, px_frames *frames);
+// px__release tells an engine that the segments of its reply are mapped. No locks but reading.
+void px__release(px_client *client, uint32_t engine, uint64_t task);
+
+// px__read_work receives and serves at most budget messages; self is the waiter that reads, or
+// NULL. reading held. PX_EAGAIN: nothing more is there; PX_OK: there may be; else the link's end.
+px_err px__read_work(px_client *client, const px_waiter *self, size_t budget);
+// px__read_control serves one verified control message. px-client.
+void px__read_control(px_client *client, px_message *message);
+// px__link_ended says in words why a link ended.
+void px__link_ended(px_client *client, px_err err, px_buf *ret_reason);
+
+// px__fill marks a slot as filled (its reply is in place) and puts the task on done when it was the
+// last. lock held.
+void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done);
+// px__fill_lost fills a slot with an EngineError of ours. lock held.
+void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **done);
+// px__settle calls hooks for what px__fill put on done and drops the table's references. No locks.
+void px__settle(px_task *done);
+// px__task_find gives a new reference, or NULL. No locks.
+px_task *px__task_find(px_client *client, uint64_t id);
+// px__task_queue_live remembers an output for px_task_take. lock held.
+void px__task_queue_live(px_task *task, uint32_t slot, px_output *output, bool is_stderr,
+                         px_slice text);
+
+// px__show hands an output to the notebook. reading held.
+void px__show(px_task *task, uint32_t engine, const px_message *message);
+void px__show_text(px_task *task, uint32_t engine, bool is_stderr, px_slice text);
+
+// px__wake wakes the waiters that have what they want; task NULL: those that wait for something
+// else than a task. lock held.
+void px__wake(px_client *client, const px_task *task, const px_waiter *self);
+void px__wake_all(px_client *client);
+void px__waiters_free(px_client *client);
+// px__mute keeps px-client from reading the work link, or lets it again. lock held.
+void px__mute(px_client *client, bool mute);
+
+// px__registry_add and px__registry_remove keep the list of clients for fork().
+void px__registry_add(px_client *client);
+void px__registry_remove(px_client *client);
+
+// px__eventfd_write and px__eventfd_read never block.
+void px__eventfd_write(int fd);
+void px__eventfd_read(int fd);
+
+#endif

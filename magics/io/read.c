@@ -1,0 +1,251 @@
+// read.c: what comes over the work link: replies, outputs, and news of engines that are gone.
+//
+// A reply is checked against its signature and kept as bytes; nobody parses it until somebody asks.
+// Its slot is filled after the outputs before it have been stored and shown: both came over this
+// one link, so when the reply is here the outputs are here.
+//
+// A slot never stays open because something is wrong with a message: a reply that is forged, torn
+// or cannot be mapped fills it with an error that says so.
+
+#include "io/internal.h"
+
+#include "px/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void px__link_ended(px_client *client, px_err err, px_buf *ret_reason)
+{
+    const char *name = client->file.id;
+    (void)pthread_mutex_lock(&client->lock);
+    bool stopping = client->stopping;
+    (void)pthread_mutex_unlock(&client->lock);
+    if (stopping) {
+        px_buf_printf(ret_reason, "cluster '%s' was stopped; start one and make a new Client",
+                      name);
+    } else if (err == PX_ECLOSED) {
+        px_buf_printf(ret_reason,
+                      "the controller of cluster '%s' is gone (process %d ended or closed the "
+                      "connection); start the cluster again and make a new Client",
+                      name, (int)client->file.pid);
+    } else {
+        px_buf_printf(ret_reason,
+                      "the connection to cluster '%s' was ended: %s from its controller; make a "
+                      "new Client",
+                      name, px_err_text(err));
+    }
+}
+
+void px__release(px_client *client, uint32_t engine, uint64_t task)
+{
+    const px_route route = {.kind = PX_ROUTE_RELEASE, .client = client->id, .task = task, .n = 1};
+    PX_AUTO_FRAMES frames = {0};
+    px_bytes *frame = NULL;
+    if (px_route_encode(&route, &engine, &frame) != PX_OK) {
+        return; // the engine keeps the segment until this client leaves
+    }
+    if (px_frames_push(&frames, frame) != PX_OK) {
+        px_bytes_unref(frame);
+        return;
+    }
+    (void)pthread_mutex_lock(&client->sending);
+    if (client->work != NULL) {
+        (void)px_link_send(client->work, &frames); // a link that ended shows when it is read
+    }
+    (void)pthread_mutex_unlock(&client->sending);
+}
+
+// check verifies delimiter, number of frames and signature, without reading the header.
+static px_err check(px_client *client, const px_frames *frames)
+{
+    if (px_frames_count(frames) < PX_AT_BUFFERS ||
+        !px_slice_equal(px_frames_get(frames, PX_AT_DELIMITER), PX_SLICE_LITERAL(PX_DELIMITER))) {
+        return PX_EFORMAT;
+    }
+    const px_slice parts[] = {
+        px_frames_get(frames, PX_AT_HEADER), px_frames_get(frames, PX_AT_PARENT),
+        px_frames_get(frames, PX_AT_METADATA), px_frames_get(frames, PX_AT_CONTENT)};
+    return px_sign_check(client->checker, parts, 4, px_frames_get(frames, PX_AT_SIGNATURE));
+}
+
+// open_reply checks a reply and maps its segments; sentence says what is wrong otherwise.
+static px_err open_reply(px_client *client, const px_route *route, px_frames *frames,
+                         px_error *sentence)
+{
+    uint32_t engine = px_route_engine(route, 0);
+    px_err err = check(client, frames);
+    if (err != PX_OK) {
+        return px_error_set(sentence, err, "the reply of engine %u was refused: %s", engine,
+                            px_err_text(err));
+    }
+    if ((route->flags & PX_ROUTE_SEGMENTS) != 0) {
+        px_error cause = {0};
+        err = px_bulk_unpack(frames, PX_AT_BUFFERS, &cause);
+        if (err != PX_OK) {
+            return px_error_set(sentence, err,
+                                "the result of engine %u could not be read from shared memory: %s",
+                                engine, cause.text);
+        }
+    }
+    return PX_OK;
+}
+
+static void serve_reply(px_client *client, const px_route *route, px_task *task, uint32_t slot,
+                        px_frames *frames, const px_waiter *self)
+{
+    px_error sentence = {0};
+    px_err err = open_reply(client, route, frames, &sentence);
+    px_task *done = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    px_slot *at = &task->slots[slot];
+    if (at->state == PX_SLOT_PENDING) {
+        if (err == PX_OK) {
+            px_frames_move(&at->reply, frames);
+            px__fill(task, slot, PX_SLOT_FILLED, &done);
+        } else {
+            px__fill_lost(task, slot, sentence.text, &done);
+        }
+        px__wake(client, task, self);
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    px__settle(done);
+}
+
+static void serve_lost(px_client *client, px_task *task, uint32_t slot, const px_frames *frames,
+                       const px_waiter *self)
+{
+    uint32_t engine = task->targets.engines[slot];
+    PX_AUTO_BUF evalue = {0};
+    PX_AUTO(px_json) json = NULL;
+    if (check(client, frames) == PX_OK &&
+        px_json_parse(px_frames_get(frames, PX_AT_CONTENT), &json, NULL) == PX_OK) {
+        px_buf_append_str(&evalue, px_json_string(json, "evalue", ""));
+    }
+    if (evalue.size == 0) {
+        px_buf_printf(&evalue, "engine %u died", engine);
+    }
+    px_buf_append(&evalue, "", 1);
+    px_task *done = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    if (task->slots[slot].state == PX_SLOT_PENDING) {
+        px__fill_lost(task, slot, px_buf_status(&evalue) == PX_OK ? (char *)evalue.data : "",
+                      &done);
+        px__wake(client, task, self);
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    px__settle(done);
+}
+
+// keep stores an output and queues it for who shows it himself. Takes message.
+static void keep(px_task *task, uint32_t slot, px_message *message, bool is_stderr,
+                 const px_slice *text, const px_waiter *self)
+{
+    px_client *client = task->client;
+    bool queues = task->shows && task->api == NULL;
+    px_output *output = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    px_outputs *outputs = &task->slots[slot].outputs;
+    if (text != NULL && queues) {
+        px__task_queue_live(task, slot, NULL, is_stderr, *text);
+    }
+    px_err err = text != NULL ? px_outputs_add_text(outputs, message, is_stderr, *text)
+                              : px_outputs_add(outputs, message, &output);
+    if (err == PX_OK && output != NULL && queues) {
+        px__task_queue_live(task, slot, output, false, (px_slice){0});
+    }
+    task->shown = task->shown || (task->shows && task->api != NULL);
+    if (queues) {
+        px__wake(client, task, self);
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    if (err != PX_OK) {
+        px_message_free(message);
+    }
+}
+
+static void serve_output(px_client *client, px_task *task, uint32_t slot, px_frames *frames,
+                         const px_waiter *self)
+{
+    uint32_t engine = task->targets.engines[slot];
+    px_message *message = NULL;
+    px_error cause = {0};
+    if (px_session_verify(client->reader, frames, false, &message, &cause) != PX_OK) {
+        if (px_log_once(&client->bad_messages)) {
+            px_log_warning("output dropped", "engine=%u cause=\"%s\"", engine, cause.text);
+        }
+        return;
+    }
+    bool shows = task->shows && task->api != NULL;
+    PX_AUTO(px_json) json = NULL;
+    if (message->type == PX_MSG_STREAM && px_json_parse(message->content, &json, NULL) == PX_OK) {
+        bool is_stderr = strcmp(px_json_string(json, "name", "stdout"), "stderr") == 0;
+        px_slice text = px_json_text(json, "text");
+        if (shows) {
+            px__show_text(task, engine, is_stderr, text);
+        }
+        keep(task, slot, message, is_stderr, &text, self);
+        return;
+    }
+    if (shows) {
+        px__show(task, engine, message);
+    }
+    keep(task, slot, message, false, NULL, self);
+}
+
+// serve is one message. Frees or takes frames.
+static void serve(px_client *client, px_frames *frames, const px_waiter *self)
+{
+    px_route route;
+    if (px_route_decode(px_frames_get(frames, PX_AT_ROUTE), &route) != PX_OK || route.n != 1) {
+        if (px_log_once(&client->bad_messages)) {
+            px_log_warning("message dropped", "cause=\"bad route frame\"");
+        }
+        return;
+    }
+    uint32_t engine = px_route_engine(&route, 0);
+    px_task *task = px__task_find(client, route.task);
+    uint32_t slot = task != NULL ? px_targets_slot(&task->targets, engine) : PX_NO_SLOT;
+    bool segments = route.kind == PX_ROUTE_REPLY && (route.flags & PX_ROUTE_SEGMENTS) != 0;
+    if (slot != PX_NO_SLOT) {
+        switch (route.kind) {
+        case PX_ROUTE_REPLY:
+            serve_reply(client, &route, task, slot, frames, self);
+            break;
+        case PX_ROUTE_LOST:
+            serve_lost(client, task, slot, frames, self);
+            break;
+        case PX_ROUTE_OUTPUT:
+            serve_output(client, task, slot, frames, self);
+            break;
+        default:
+            break;
+        }
+    }
+    if (segments) {
+        px__release(client, engine, route.task);
+    }
+    if (task != NULL) {
+        px_task_unref(task);
+    }
+}
+
+px_err px__read_work(px_client *client, const px_waiter *self, size_t budget)
+{
+    for (size_t i = 0; i < budget; i++) {
+        PX_AUTO_FRAMES frames = {0};
+        px_err err = px_link_recv(client->work, &frames);
+        if (err == PX_EAGAIN) {
+            return err;
+        }
+        if (err != PX_OK) {
+            PX_AUTO_BUF reason = {0};
+            px__link_ended(client, err, &reason);
+            px_buf_append(&reason, "", 1);
+            px__client_end(client, px_buf_status(&reason) == PX_OK ? (char *)reason.data : "lost");
+            return err;
+        }
+        serve(client, &frames, self);
+    }
+    return PX_OK;
+}

@@ -1,0 +1,243 @@
+// submit.c: requests on their way out, sent by the thread that makes them.
+//
+// One message goes to the controller whatever the number of targets; it fans out. The task is in
+// the table before the message leaves, because the reply may be there before px_link_send returns.
+// Large buffers are copied into segments before anything is locked.
+
+#include "io/internal.h"
+
+#include "px/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_BUFFERS = PX_LINK_MAX_FRAMES - PX_AT_BUFFERS - 1 };
+
+px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
+                   const px_outgoing *outgoing, px_frames *frames)
+{
+    px_bytes *frame = NULL;
+    PX_TRY(px_route_encode(route, engines, &frame));
+    px_err err = px_frames_push(frames, frame);
+    if (err != PX_OK) {
+        px_bytes_unref(frame);
+        return err;
+    }
+    return px_session_compose(client->composer, outgoing, frames);
+}
+
+// task_new makes a task with its slots, and its own copy of the targets behind them.
+static px_err task_new(px_client *client, const px_submission *submission, px_task **ret_task,
+                       px_error *reterr)
+{
+    uint32_t n = submission->n_targets;
+    size_t size = sizeof(px_task) + n * (sizeof(px_slot) + sizeof(uint32_t));
+    px_task *task = calloc(1, size);
+    if (task == NULL) {
+        return px_error_set(reterr, PX_ENOMEM, "no memory for a task with %u targets", n);
+    }
+    task->slots = (px_slot *)(void *)(task + 1);
+    uint32_t *engines = (uint32_t *)(void *)(task->slots + n);
+    memcpy(engines, submission->targets, n * sizeof *engines);
+    uint32_t twice = 0;
+    px_err err = px_targets_init(&task->targets, engines, n, &twice);
+    if (err == PX_OK && submission->label != NULL && submission->label[0] != '\0') {
+        task->label = strdup(submission->label);
+        err = task->label == NULL ? PX_ENOMEM : PX_OK;
+    }
+    if (err != PX_OK) {
+        free(task);
+        return err == PX_EEXIST
+                   ? px_error_set(reterr, PX_EINVAL, "engine %u is named twice in the targets",
+                                  twice)
+                   : px_error_set(reterr, err, "no memory for a task with %u targets", n);
+    }
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    task->submitted = (double)now.tv_sec + (double)now.tv_nsec / (double)PX_NS_PER_S;
+    task->client = px_client_ref(client);
+    task->shows = submission->shows;
+    task->prefix = submission->prefix;
+    task->api = submission->shows && submission->parent != NULL ? submission->api : NULL;
+    task->done_fd = -1;
+    task->refs = 1;
+    *ret_task = task;
+    return PX_OK;
+}
+
+static px_err check(const px_submission *submission, px_error *reterr)
+{
+    if (submission->n_targets == 0) {
+        return px_error_set(reterr, PX_EINVAL,
+                            "no targets: the view has no engine (is one registered? see "
+                            "Client.ids, or `pxcluster status`)");
+    }
+    if (submission->n_targets > PX_ROUTE_MAX_ENGINES) {
+        return px_error_set(reterr, PX_EINVAL, "%u targets are more than %d", submission->n_targets,
+                            PX_ROUTE_MAX_ENGINES);
+    }
+    if (submission->n_buffers > MAX_BUFFERS) {
+        return px_error_set(reterr, PX_EINVAL,
+                            "%zu buffers are more than a message can have (%d): pickle small "
+                            "arrays in-band",
+                            submission->n_buffers, (int)MAX_BUFFERS);
+    }
+    return PX_OK;
+}
+
+// enter puts the task into the table, with the table's own reference. sending held.
+static px_err enter(px_client *client, px_task *task, px_error *reterr)
+{
+    px_err err = PX_OK;
+    (void)pthread_mutex_lock(&client->lock);
+    if (client->closed) {
+        err = px_error_set(reterr, PX_ECLOSED, "%.*s", (int)client->reason.size,
+                           (char *)client->reason.data);
+    } else {
+        task->entry.id = ++client->last_task;
+        err = px_pending_add(&client->pending, &task->entry);
+        if (err == PX_OK) {
+            task->indexed = true;
+            task->refs++;
+        }
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    return err;
+}
+
+// retreat takes a task back that could not be sent. It is untouched if the connection has ended
+// meanwhile: then its slots were filled, and the caller learns the same.
+static void retreat(px_client *client, px_task *task)
+{
+    px_task *done = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    (void)px_pending_remove(&client->pending, &task->entry);
+    task->indexed = false;
+    for (uint32_t i = 0; i < task->targets.n; i++) {
+        if (task->slots[i].state == PX_SLOT_PENDING) {
+            px__fill_lost(task, i, "the request could not be sent", &done);
+        }
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    px__settle(done);
+}
+
+// send composes and sends. sending held.
+static px_err send(px_client *client, px_task *task, const px_submission *submission,
+                   px_frames *buffers, px_error *reterr)
+{
+    px_session_next_id(client->composer, task->msg_id);
+    PX_TRY(enter(client, task, reterr));
+    const px_route route = {.kind = PX_ROUTE_REQUEST,
+                            .flags = task->bulk.n > 0 ? PX_ROUTE_SEGMENTS : 0,
+                            .client = client->id,
+                            .task = task->entry.id,
+                            .n = task->targets.n};
+    const px_outgoing outgoing = {.msg_type = submission->msg_type,
+                                  .metadata = submission->metadata,
+                                  .content = submission->content,
+                                  .msg_id = task->msg_id};
+    PX_AUTO_FRAMES frames = {0};
+    px_err err = px__compose(client, &route, task->targets.engines, &outgoing, &frames);
+    if (err == PX_OK) {
+        err = px_frames_share(&frames, buffers, 0, px_frames_count(buffers));
+    }
+    if (err == PX_OK) {
+        err = px_link_send(client->work, &frames);
+    }
+    if (err != PX_OK) {
+        retreat(client, task);
+        (void)px_error_set(reterr, err, "the request could not be sent to cluster '%s': %s",
+                           client->file.id, px_err_text(err));
+    }
+    return err;
+}
+
+// share_buffers references the submission's buffers and puts large ones into segments.
+static px_err share_buffers(px_task *task, const px_submission *submission, px_frames *buffers)
+{
+    for (size_t i = 0; i < submission->n_buffers; i++) {
+        px_bytes *bytes = px_bytes_ref(submission->buffers[i]);
+        px_err err = px_frames_push(buffers, bytes);
+        if (err != PX_OK) {
+            px_bytes_unref(bytes);
+            return err;
+        }
+    }
+    if (px_bulk_wanted(buffers, 0)) {
+        PX_TRY(px_bulk_pack(buffers, 0, &task->bulk));
+    }
+    return PX_OK;
+}
+
+px_err px_client_submit(px_client *client, const px_submission *submission, px_task **ret_task,
+                        px_error *reterr)
+{
+    PX_TRY(check(submission, reterr));
+    px_task *task = NULL;
+    PX_TRY(task_new(client, submission, &task, reterr));
+    PX_AUTO_FRAMES buffers = {0};
+    px_err err = share_buffers(task, submission, &buffers);
+    if (err != PX_OK) {
+        px_task_unref(task);
+        return px_error_set(reterr, err, "no memory for the buffers of a task");
+    }
+    if (task->api != NULL) {
+        task->parent = submission->parent; // given back below if nothing comes of it
+    }
+    (void)pthread_mutex_lock(&client->sending);
+    err = send(client, task, submission, &buffers, reterr);
+    (void)pthread_mutex_unlock(&client->sending);
+    if (err != PX_OK) {
+        task->parent = NULL;
+        px_task_unref(task);
+        return err;
+    }
+    *ret_task = task;
+    return PX_OK;
+}
+
+px_err px_client_ask(px_client *client, const char *msg_type, px_slice content, px_ask *ask,
+                     px_error *reterr)
+{
+    const px_route route = {.kind = PX_ROUTE_HUB, .client = client->id};
+    const px_outgoing outgoing = {.msg_type = msg_type, .content = content, .msg_id = ask->msg_id};
+    PX_AUTO_FRAMES frames = {0};
+    (void)pthread_mutex_lock(&client->sending);
+    px_session_next_id(client->composer, ask->msg_id);
+    px_err err = px__compose(client, &route, NULL, &outgoing, &frames);
+    (void)pthread_mutex_lock(&client->lock);
+    if (client->closed) {
+        err = px_error_set(reterr, PX_ECLOSED, "%.*s", (int)client->reason.size,
+                           (char *)client->reason.data);
+    } else if (err == PX_OK) {
+        ask->next = client->asks;
+        client->asks = ask;
+    }
+    bool closed = client->closed;
+    (void)pthread_mutex_unlock(&client->lock);
+    if (err == PX_OK) {
+        err = px_link_send(client->control, &frames);
+    }
+    (void)pthread_mutex_unlock(&client->sending);
+    if (err != PX_OK && !closed) {
+        px_client_ask_done(client, ask);
+        return px_error_set(reterr, err, "%s could not be sent to the controller of cluster '%s'",
+                            msg_type, client->file.id);
+    }
+    return err;
+}
+
+void px_client_ask_done(px_client *client, px_ask *ask)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    px_ask **at = &client->asks;
+    while (*at != NULL && *at != ask) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = ask->next;
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+}

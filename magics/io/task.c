@@ -1,0 +1,285 @@
+// task.c: the life of one request in the client.
+//
+// A task is in the table from submit until its last reference goes, so that outputs which come
+// after the reply (a thread on the engine that prints on) still find it. The table itself holds a
+// reference while slots are open: a caller may drop a task and still have it carried out, and its
+// segments stay open until every engine has mapped them.
+
+#include "io/internal.h"
+
+#include "px/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+px_task *px_task_ref(px_task *task)
+{
+    (void)pthread_mutex_lock(&task->client->lock);
+    task->refs++;
+    (void)pthread_mutex_unlock(&task->client->lock);
+    return task;
+}
+
+px_task *px__task_find(px_client *client, uint64_t id)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    px_pending_entry *entry = px_pending_find(&client->pending, id);
+    px_task *task = entry != NULL ? PX_CONTAINER(entry, px_task, entry) : NULL;
+    if (task != NULL) {
+        task->refs++;
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    return task;
+}
+
+void px_live_free(px_live *live)
+{
+    if (live != NULL) {
+        px_buf_done(&live->text);
+        free(live);
+    }
+}
+
+static void task_free(px_task *task)
+{
+    px_client *client = task->client;
+    for (uint32_t i = 0; task->slots != NULL && i < task->targets.n; i++) {
+        px_frames_done(&task->slots[i].reply);
+        px_buf_done(&task->slots[i].substitute);
+        px_outputs_done(&task->slots[i].outputs);
+    }
+    while (task->live_first != NULL) {
+        px_live *next = task->live_first->next;
+        px_live_free(task->live_first);
+        task->live_first = next;
+    }
+    px_bulk_done(&task->bulk);
+    if (task->parent != NULL) {
+        task->api->parent_unref(task->parent);
+    }
+    if (task->done_fd >= 0) {
+        (void)close(task->done_fd);
+    }
+    free(task->label);
+    free(task);
+    px_client_unref(client);
+}
+
+void px_task_unref(px_task *task)
+{
+    px_client *client = task->client;
+    (void)pthread_mutex_lock(&client->lock);
+    bool last = --task->refs == 0;
+    if (last && task->indexed) {
+        (void)px_pending_remove(&client->pending, &task->entry);
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    if (last) {
+        task_free(task);
+    }
+}
+
+static double unix_time(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / (double)PX_NS_PER_S;
+}
+
+void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
+{
+    task->slots[slot].state = state;
+    task->slots[slot].received = unix_time();
+    task->n_done++;
+    if (task->n_done == task->targets.n) {
+        if (task->done_fd >= 0) {
+            px__eventfd_write(task->done_fd);
+        }
+        task->next_done = *done;
+        *done = task;
+    }
+}
+
+void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **done)
+{
+    px_buf *content = &task->slots[slot].substitute;
+    PX_AUTO_BUF sentence = {0};
+    px_buf_append_str(&sentence, evalue);
+    if (task->label != NULL) {
+        px_buf_printf(&sentence, ", while it ran %s", task->label);
+    }
+    int64_t engine = task->targets.engines[slot];
+    px_jsonw w = px_jsonw_to(content);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "error");
+    px_jsonw_key_string(&w, "ename", "EngineError");
+    px_jsonw_key(&w, "evalue");
+    px_jsonw_slice(&w, px_buf_slice(&sentence));
+    px_jsonw_key(&w, "traceback");
+    px_jsonw_array(&w);
+    px_jsonw_end_array(&w);
+    px_jsonw_key_int(&w, "engine", engine);
+    px_jsonw_key(&w, "engine_info");
+    px_jsonw_object(&w);
+    px_jsonw_key_int(&w, "engine_id", engine);
+    px_jsonw_end_object(&w);
+    px_jsonw_end_object(&w);
+    px__fill(task, slot, PX_SLOT_ERROR, done);
+}
+
+void px__settle(px_task *done)
+{
+    while (done != NULL) {
+        px_task *task = done;
+        done = task->next_done;
+        task->next_done = NULL;
+        if (task->client->forked) {
+            continue; // no thread to call anyone, and no time to free
+        }
+        px_bulk_done(&task->bulk);
+        if (task->notify) {
+            task->client->hooks->task_done(task);
+        } else {
+            px_task_unref(task);
+        }
+    }
+}
+
+void px_task_abandon(px_task *task)
+{
+    px_client *client = task->client;
+    px_task *done = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    task->abandoned = true;
+    if (task->indexed) {
+        (void)px_pending_remove(&client->pending, &task->entry);
+        task->indexed = false;
+    }
+    for (uint32_t i = 0; i < task->targets.n; i++) {
+        if (task->slots[i].state == PX_SLOT_PENDING) {
+            px__fill_lost(task, i, "the task was abandoned by its client", &done);
+            task->slots[i].state = PX_SLOT_ABORTED;
+        }
+    }
+    px__wake(client, task, NULL);
+    (void)pthread_mutex_unlock(&client->lock);
+    px__settle(done);
+}
+
+static px_slot_state read_status(px_slice content)
+{
+    static const char quick[] = "{\"status\": \"ok\"";
+    static const char quicker[] = "{\"status\":\"ok\"";
+    if ((content.size >= sizeof quick && memcmp(content.data, quick, sizeof quick - 1) == 0) ||
+        (content.size >= sizeof quicker &&
+         memcmp(content.data, quicker, sizeof quicker - 1) == 0)) {
+        return PX_SLOT_OK;
+    }
+    PX_AUTO(px_json) json = NULL;
+    if (px_json_parse(content, &json, NULL) != PX_OK) {
+        return PX_SLOT_ERROR;
+    }
+    const char *status = px_json_string(json, "status", "ok");
+    if (strcmp(status, "ok") == 0) {
+        return PX_SLOT_OK;
+    }
+    bool aborted = strcmp(status, "aborted") == 0 || strcmp(status, "abort") == 0;
+    return aborted ? PX_SLOT_ABORTED : PX_SLOT_ERROR;
+}
+
+px_slot_state px_task_status(px_task *task, uint32_t slot)
+{
+    px_slot *at = &task->slots[slot];
+    px_task_lock(task);
+    px_slot_state state = at->state;
+    px_task_unlock(task);
+    if (state != PX_SLOT_FILLED) {
+        return state;
+    }
+    // A filled slot's reply stays as it is until the task is freed, so it is read without the lock.
+    state = read_status(px_frames_get(&at->reply, PX_AT_CONTENT));
+    px_task_lock(task);
+    at->state = state;
+    px_task_unlock(task);
+    return state;
+}
+
+px_err px_task_done_fd(px_task *task, int *ret_fd)
+{
+    px_err err = PX_OK;
+    px_task_lock(task);
+    if (task->done_fd < 0) {
+        bool done = task->n_done == task->targets.n;
+        task->done_fd = eventfd(done ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (task->done_fd < 0) {
+            err = PX_ESYS;
+        }
+    }
+    *ret_fd = task->done_fd;
+    px_task_unlock(task);
+    return err;
+}
+
+bool px_task_notify(px_task *task, void *owner)
+{
+    px_task_lock(task);
+    bool open = task->n_done < task->targets.n;
+    if (open) {
+        task->notify = true;
+        task->owner = owner;
+    }
+    px_task_unlock(task);
+    return open;
+}
+
+void px__task_queue_live(px_task *task, uint32_t slot, px_output *output, bool is_stderr,
+                         px_slice text)
+{
+    px_live *live = task->live_last;
+    bool joins = live != NULL && output == NULL && live->output == NULL && live->slot == slot &&
+                 live->is_stderr == is_stderr;
+    if (!joins) {
+        live = calloc(1, sizeof *live);
+        if (live == NULL) {
+            return; // it is still in the slot's outputs
+        }
+        live->slot = slot;
+        live->output = output;
+        live->is_stderr = is_stderr;
+        if (task->live_last == NULL) {
+            task->live_first = live;
+        } else {
+            task->live_last->next = live;
+        }
+        task->live_last = live;
+    }
+    px_buf_append_slice(&live->text, text);
+}
+
+px_live *px_task_take(px_task *task)
+{
+    px_task_lock(task);
+    px_live *live = task->live_first;
+    if (live != NULL) {
+        task->live_first = live->next;
+        if (task->live_first == NULL) {
+            task->live_last = NULL;
+        }
+        live->next = NULL;
+    }
+    px_task_unlock(task);
+    return live;
+}
+
+void px_task_lock(px_task *task)
+{
+    (void)pthread_mutex_lock(&task->client->lock);
+}
+
+void px_task_unlock(px_task *task)
+{
+    (void)pthread_mutex_unlock(&task->client->lock);
+}
