@@ -16,7 +16,7 @@ from IPython.core.application import BaseIPythonApplication, base_aliases, base_
 from IPython.core.profiledir import ProfileDir
 from IPython.core.shellapp import InteractiveShellApp, shell_aliases, shell_flags
 from traitlets import Any as AnyTrait
-from traitlets import Unicode
+from traitlets import Bool, Unicode, default
 
 from pxkernel import _kernel
 from pxkernel.history import LazyHistoryManager
@@ -48,6 +48,10 @@ class IPKernelApp(BaseIPythonApplication, InteractiveShellApp):
     name = Unicode("ipython-kernel")
     description = "pxkernel: a Jupyter kernel for Python"
     kernel = AnyTrait()
+    connection_file = Unicode(help="Path of the connection file.").tag(config=True)
+    capture_fd_output = Bool(True, help="Show what C code and child processes print.").tag(
+        config=True
+    )
     log_stream_done = False
 
     flags: ClassVar[Any] = {
@@ -127,9 +131,8 @@ class IPKernelApp(BaseIPythonApplication, InteractiveShellApp):
         """The kernel's Session."""
         return self.kernel.session
 
-    @property
-    def connection_file(self) -> str:
-        """Path of the connection file."""
+    @default("connection_file")
+    def _default_connection_file(self) -> str:
         return _kernel.connection_file
 
     @property

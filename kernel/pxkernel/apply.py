@@ -27,7 +27,7 @@ CODEC = "pxparallel.serialize"
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _OK = b'{"status": "ok"}'
-_OURS = (os.path.join("pxkernel", "apply.py"), os.path.join("pxparallel", "remote.py"))
+_OURS = (os.path.join("pxkernel", "apply.py"), os.path.join("pxparallel", "_remote.py"))
 
 
 def handle(request: Any, shell: Any) -> asyncio.Task[None] | None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import sys
 from typing import Any
 
-from pxkernel import _kernel, importhook, settings
+from pxkernel import _kernel, importhook, preload, settings
 from pxkernel.compat import finder
 from pxkernel.jsonpack import dumps
 from pxkernel.kernel import IPythonKernel
@@ -25,11 +26,12 @@ _shell: ZMQInteractiveShell | None = None
 _app: Any = None
 
 
-def prepare(warm: bool = False) -> ZMQInteractiveShell:
-    """The shell. ``warm``: for a parent that will fork, so no history and no startup code."""
+def prepare() -> ZMQInteractiveShell:
+    """The shell, built once. In a warm parent it has no history database."""
     global _shell, _app
     if _shell is not None:
         return _shell
+    warm = preload.WARM
     arguments = [] if warm else list(_kernel.arguments)
     options: dict[str, Any] = {}
     if settings.needed(arguments):
@@ -42,6 +44,9 @@ def prepare(warm: bool = False) -> ZMQInteractiveShell:
     finder.install()
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     _shell = ZMQInteractiveShell.instance(keep_history=not warm, **options)
+    if warm:
+        gc.collect()
+        gc.freeze()  # children share these pages as long as no collection writes into them
     return _shell
 
 

@@ -1,8 +1,8 @@
 """Comms: objects that live in the kernel and in the front end and send each other messages.
 
 The ``comm`` package holds the protocol; here is how its messages leave, and the factories it asks
-for. ipykernel's Comm takes traits too, so that old libraries can inherit from it; that class is in
-``pxkernel.compat.comm_comm`` and made from this one.
+for (``compat.finder`` puts them in when the package is imported). ipykernel's Comm takes traits
+too, so that old libraries can inherit from it; that class is in ``pxkernel.compat.comm_comm``.
 """
 
 from __future__ import annotations
@@ -72,12 +72,6 @@ def manager() -> CommManager:
     return _manager
 
 
-def install() -> None:
-    """Make the ``comm`` package use this kernel."""
-    comm.create_comm = create_comm
-    comm.get_comm_manager = manager
-
-
 def info(target_name: str | None) -> dict[str, Any]:
     """Content of comm_info_reply."""
     found = {
@@ -86,6 +80,3 @@ def info(target_name: str | None) -> dict[str, Any]:
         if target_name in (None, one.target_name)
     }
     return {"comms": found, "status": "ok"}
-
-
-install()

@@ -124,14 +124,17 @@ class Execution:
         kernel.after_cell(self)
 
     def _error(self, error: Any, traceback: list[str]) -> dict[str, Any]:
+        name = type(error).__name__
         try:
             text = str(error)
         except Exception as wrong:
             text = f"<str() of the exception failed: {type(wrong).__name__}>"
+        if error is None:  # the code went well, showing its value did not
+            name, text = self.kernel.shell._last_shown
         return {
             "status": "error",
             "traceback": traceback,
-            "ename": type(error).__name__,
+            "ename": name,
             "evalue": text,
             "engine_info": {
                 "engine_uuid": _kernel.ident,

@@ -60,6 +60,8 @@ class LazyHistoryManager(HistoryManager):
         """At construction nothing happens; later it opens (and re-opens a corrupt file)."""
         if self._opening or not self.enabled:
             super().init_db()
+            # The shell closes it at exit, after having written what waits.
+            self._finalizer.atexit = False
 
     def new_session(self, conn: Any = None) -> None:
         """A session row; none at construction."""

@@ -169,6 +169,9 @@ class IPythonKernel(Kernel):
                 result = handler.serve(request)
             else:
                 result = handler(self.shell_stream, request.idents, messages.from_request(request))
+        except Exception as error:
+            self._failed(request, error)
+            return None
         finally:
             if nested:
                 # It may have come while an async cell waits: that cell's parent is put back.
@@ -176,6 +179,13 @@ class IPythonKernel(Kernel):
         if result is None or isinstance(result, asyncio.Future):
             return result
         return self.create_task(result) if asyncio.iscoroutine(result) else None
+
+    def _failed(self, request: Any, error: Exception) -> None:
+        """A handler let ``error`` through: tell the log, and whoever waits for an answer."""
+        self.log.error("%s %s failed", request.msg_type, request.msg_id, exc_info=error)
+        if request.msg_type.endswith("_request"):
+            answer = {"ename": type(error).__name__, "evalue": str(error), "traceback": []}
+            request.reply(dumps({"status": "error", **answer}))
 
     def create_task(self, coroutine: Any) -> asyncio.Task[Any]:
         """A task in the shell's persistent Context: what it sets there, later cells see."""

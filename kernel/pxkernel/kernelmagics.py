@@ -33,13 +33,14 @@ class KernelMagics(Magics):
 
         options, target = self.parse_options(line, "prn:")
         try:
-            filename, number, _ = CodeMagics._find_edit_target(
-                self.shell, target, options, last_call or ["", ""]
-            )
+            found = CodeMagics._find_edit_target(self.shell, target, options, last_call or ["", ""])
         except MacroToEdit:
             raise UsageError(
                 "%edit cannot open a macro here; %macro -r or %load shows its text"
             ) from None
+        if found[0] is None:
+            raise UsageError(f"%edit: there is no file and no source for {line!r}")
+        filename, number, _ = found
         self.shell.payload_manager.write_payload(
             {
                 "source": "edit_magic",

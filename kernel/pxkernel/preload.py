@@ -1,35 +1,32 @@
 """What a warm parent does once for all its children, and what each child does over.
 
-``prepare`` runs in the zygote: imports and a shell without history, no thread, no database, no
-socket. ``reseed`` runs in every forked child: generators of random numbers that were copied would
-give every engine the same numbers.
+The zygote calls ``load`` and then ``boot.prepare``: imports, and a shell without history; no
+thread, no database, no socket. ``reseed`` runs in every forked child: generators of random numbers
+that were copied would give every engine the same numbers.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
 from collections.abc import Iterable
 
+WARM = False
+"""Whether this process will fork: then ``boot.prepare`` builds a shell that may be copied."""
 
-def prepare(modules: Iterable[str] = ("numpy",)) -> list[str]:
-    """Import the language layer and ``modules``; the names that could not be imported."""
-    from pxkernel import boot
 
-    boot.prepare(warm=True)
-    missing = []
+def load(modules: Iterable[str]) -> None:
+    """Import ``modules``. One that fails is a line on stderr; its user meets the error again."""
+    global WARM
+    WARM = True
     for name in modules:
         try:
             importlib.import_module(name)
-        except Exception:
-            missing.append(name)
-    gc.collect()
-    gc.freeze()
-    return missing
+        except Exception as error:
+            print(f"pxkernel: cannot preload {name}: {error}", file=sys.__stderr__, flush=True)
 
 
-def reseed() -> None:
+def reseed(engine_id: int = -1) -> None:
     """Fresh random states for what was imported before the fork."""
     random = sys.modules.get("random")
     if random is not None:

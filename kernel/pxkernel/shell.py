@@ -55,6 +55,7 @@ class ZMQInteractiveShell(InteractiveShell):
     keepkernel_on_exit: bool | None = None
     active_eventloop: str | None = None
     _last_traceback: list[str] | None = None
+    _last_shown = ("", "")
     _last_traceback_during_displayhook = False
     _transformed: tuple[str, str] | None = None
 
@@ -97,6 +98,8 @@ class ZMQInteractiveShell(InteractiveShell):
 
         self.register_magics(KernelMagics)
         self.magics_manager.register_alias("ed", "edit")
+        # ipykernel loads this extension at start; here %store loads it.
+        self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
 
     # --- running --------------------------------------------------------------------------------
     def transform_cell(self, raw_cell: str) -> str:
@@ -137,6 +140,7 @@ class ZMQInteractiveShell(InteractiveShell):
         lines = [stb] if isinstance(stb, str) else list(stb)
         content = {"traceback": lines, "ename": str(etype.__name__), "evalue": text}
         _kernel.publish("error", dumps(content))
+        self._last_shown = (content["ename"], text)
         self._last_traceback = lines
 
     # --- payloads -------------------------------------------------------------------------------

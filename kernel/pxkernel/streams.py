@@ -17,11 +17,8 @@ class OutStream(_kernel.Stream):
     pub_thread: Any = None
     echo: Any = None
 
-    def __new__(cls, *args: Any, name: str | None = None, **_ignored: Any) -> OutStream:
-        """``OutStream("stdout")``, or as libraries do ``OutStream(session, thread, "stdout")``."""
-        return super().__new__(cls, _name_of(args, name))
-
     def __init__(self, *args: Any, name: str | None = None, **_ignored: Any) -> None:
+        """``OutStream("stdout")``, or as libraries do ``OutStream(session, thread, "stdout")``."""
         super().__init__(_name_of(args, name))
         self._pid = os.getpid()
 

@@ -89,7 +89,21 @@ class _Wired:
     def exec_module(self, module: ModuleType) -> None:
         """Load it, then replace its two factories."""
         self.real.exec_module(module)
-        importlib.import_module("pxkernel.comms").install()
+        wire_comm(module)
+
+
+def _create_comm(*args: Any, **kwargs: Any) -> Any:
+    return importlib.import_module("pxkernel.comms").create_comm(*args, **kwargs)
+
+
+def _get_comm_manager() -> Any:
+    return importlib.import_module("pxkernel.comms").manager()
+
+
+def wire_comm(module: ModuleType) -> None:
+    """Make the ``comm`` package use this kernel."""
+    module.create_comm = _create_comm  # type: ignore[attr-defined]
+    module.get_comm_manager = _get_comm_manager  # type: ignore[attr-defined]
 
 
 class CompatFinder:
@@ -125,4 +139,4 @@ def install() -> None:
     sys.modules["ipykernel.zmqshell"] = zmqshell
     package.zmqshell = zmqshell
     if "comm" in sys.modules:
-        importlib.import_module("pxkernel.comms").install()
+        wire_comm(sys.modules["comm"])
