@@ -96,8 +96,8 @@ static bool read_option(px_controller *controller, int option, const char *text)
         controller->attach = (pid_t)number;
         return true;
     case 's':
-        if (px_parse_number(text, 0, 1 << 20, &number) != PX_OK) {
-            return bad_number("--status-fd", text, 0, 1 << 20);
+        if (px_parse_number(text, 3, 1 << 20, &number) != PX_OK) {
+            return bad_number("--status-fd", text, 3, 1 << 20);
         }
         controller->status_fd = (int)number;
         return true;

@@ -23,6 +23,7 @@ typedef struct px_peer {
     int events; // what the loop waits for
     px_role role;
     uint32_t id;
+    bool got_segments; // a client that may have segments of engines to map
     px_ns opened;
     struct px_peer *slow;         // we are not read until this one has taken its messages
     struct px_peer *waiting;      // first of those who are not read because of us

@@ -161,7 +161,9 @@ static void close_peer(px_peer *peer)
     DL_DELETE(relay->peers, peer);
     if (peer->role == PX_ROLE_CLIENT) {
         HASH_DEL(relay->clients, peer);
-        px__route_client_gone(relay, peer->id);
+        if (peer->got_segments) {
+            px__route_client_gone(relay, peer->id);
+        }
         tell_admin(relay, PX_NEWS_CLIENT_GONE, peer->id);
     } else if (peer->role == PX_ROLE_ENGINE) {
         px__relay_debtor(relay, peer->id)->peer = NULL;

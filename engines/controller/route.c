@@ -218,6 +218,7 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
     px_peer *client = px__relay_client(from->relay, route->client);
     if (client != NULL) {
         px__relay_send(client, frames, from);
+        client->got_segments |= (route->flags & PX_ROUTE_SEGMENTS) != 0;
     } else if (route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_SEGMENTS) != 0) {
         release(from, route->client, route->task);
     }

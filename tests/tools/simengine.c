@@ -1,0 +1,204 @@
+// simengine.c: an engine without Python, to test and measure the controller alone.
+//
+// It is started in pxengine's place (PX_ENGINE) and uses the real zygote's fork server. An engine
+// answers any request on its work connection at once with status ok and the request's buffers. The
+// code of an execute_request may ask for more:
+//   print TEXT   an output, then the reply      error     a reply with status error
+//   hang         no reply until interrupted     exit N    the process ends with status N
+//   crash        SIGSEGV                        deaf      from now on a shutdown_request is ignored
+// SIMENGINE_FAIL=zygote: the zygote ends before it is ready; =engine: each engine ends at once
+// with 3.
+
+#include "../../kernel/nursery.h"
+#include "peer.h"
+
+#include "px/id.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct sim_engine {
+    test_peer peer;
+    bool deaf, over;
+    int status;
+    px_message *hanging;
+} sim_engine;
+
+static px_route route_of(const px_message *request, uint8_t kind)
+{
+    px_route route = {0};
+    if (px_route_decode(px_frames_get(&request->frames, 0), &route) != PX_OK) {
+        abort();
+    }
+    route.kind = kind;
+    route.flags = 0;
+    return route;
+}
+
+static void reply(sim_engine *engine, const px_message *request, const char *content, bool failed)
+{
+    px_route route = route_of(request, PX_ROUTE_REPLY);
+    px_bytes *buffers[PX_LINK_MAX_FRAMES];
+    for (size_t i = 0; i < request->n_buffers; i++) {
+        buffers[i] = px_frames_at(&request->frames, request->first_buffer + i);
+    }
+    px_outgoing message = {.msg_type = request->type == PX_MSG_APPLY_REQUEST ? "apply_reply"
+                                                                             : "execute_reply",
+                           .parent = request->header,
+                           .content = px_slice_str(content),
+                           .buffers = buffers,
+                           .n_buffers = request->n_buffers};
+    route.flags = failed ? PX_ROUTE_FAILED : 0;
+    peer_send(&engine->peer, engine->peer.work, &route, &engine->peer.id, &message);
+}
+
+static void output(sim_engine *engine, const px_message *request, const char *text)
+{
+    px_route route = route_of(request, PX_ROUTE_OUTPUT);
+    PX_AUTO_BUF content = {0};
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "name", "stdout");
+    px_jsonw_key_string(&w, "text", text);
+    px_jsonw_end_object(&w);
+    px_outgoing message = {
+        .msg_type = "stream", .parent = request->header, .content = px_buf_slice(&content)};
+    peer_send(&engine->peer, engine->peer.work, &route, &engine->peer.id, &message);
+}
+
+// work does what one request asks; takes it.
+static void work(sim_engine *engine, px_message *request)
+{
+    PX_AUTO(px_json) content = NULL;
+    px_err err = px_json_parse(request->content, &content, NULL);
+    const char *code = err == PX_OK ? px_json_string(content, "code", "") : "";
+    long long status = 0;
+    if (strcmp(code, "hang") == 0) {
+        px_message_free(engine->hanging);
+        engine->hanging = request;
+        return;
+    }
+    if (strncmp(code, "exit ", 5) == 0 && px_parse_number(code + 5, 0, 255, &status) == PX_OK) {
+        (void)fprintf(stderr, "simulated engine: told to end with %lld\n", status);
+        _exit((int)status);
+    }
+    if (strcmp(code, "crash") == 0) {
+        (void)raise(SIGSEGV);
+    }
+    if (strcmp(code, "deaf") == 0) {
+        engine->deaf = true;
+    }
+    if (strncmp(code, "print ", 6) == 0) {
+        output(engine, request, code + 6);
+    }
+    bool failed = strcmp(code, "error") == 0;
+    reply(engine, request,
+          failed ? "{\"status\":\"error\",\"ename\":\"ValueError\",\"evalue\":\"asked for\"}"
+                 : "{\"status\":\"ok\"}",
+          failed);
+    px_message_free(request);
+}
+
+static void control(sim_engine *engine, const px_message *request)
+{
+    px_route hub = {.kind = PX_ROUTE_HUB};
+    px_outgoing answer = {.parent = request->header, .content = PX_SLICE_LITERAL("{}")};
+    if (request->type == PX_MSG_HEARTBEAT_REQUEST) {
+        answer.msg_type = "heartbeat_reply";
+        peer_send(&engine->peer, engine->peer.control, &hub, NULL, &answer);
+    } else if (request->type == PX_MSG_SHUTDOWN_REQUEST && !engine->deaf) {
+        engine->over = true;
+    } else if (request->type == PX_MSG_INTERRUPT_REQUEST && engine->hanging != NULL) {
+        reply(engine, engine->hanging, "{\"status\":\"error\",\"ename\":\"KeyboardInterrupt\"}",
+              true);
+        px_message_free(engine->hanging);
+        engine->hanging = NULL;
+    }
+}
+
+// listen_to handles all that a link has; false at its end.
+static bool listen_to(sim_engine *engine, px_link *link)
+{
+    px_err err;
+    px_message *message;
+    while ((message = peer_next(&engine->peer, link, &err)) != NULL) {
+        if (link == engine->peer.work) {
+            work(engine, message);
+        } else {
+            control(engine, message);
+            px_message_free(message);
+        }
+    }
+    return err == PX_EAGAIN;
+}
+
+static short wanted(px_link *link)
+{
+    return (short)(POLLIN | (px_link_wants_write(link) ? POLLOUT : 0));
+}
+
+static int run(void *context, const px_engine_args *args)
+{
+    sim_engine engine = {0};
+    px_error error = {0};
+    char who[256];
+    const char *fail = getenv("SIMENGINE_FAIL");
+    (void)context;
+    if (fail != NULL && strcmp(fail, "engine") == 0) {
+        (void)fprintf(stderr, "simulated engine: told to fail\n");
+        return 3;
+    }
+    if (px_cluster_file_load(args->cluster_file, &engine.peer.file, &error) != PX_OK) {
+        (void)fprintf(stderr, "simulated engine: %s\n", error.text);
+        return 1;
+    }
+    (void)snprintf(who, sizeof(who),
+                   "{\"role\":\"engine\",\"engine\":%u,\"token\":\"%s\",\"pid\":%d}", args->engine,
+                   args->token, (int)getpid());
+    peer_join(&engine.peer, who, "engine");
+    struct pollfd fds[2] = {{.fd = px_link_fd(engine.peer.control)},
+                            {.fd = px_link_fd(engine.peer.work)}};
+    bool open = true;
+    while (open && !engine.over) {
+        fds[0].events = wanted(engine.peer.control);
+        fds[1].events = wanted(engine.peer.work);
+        (void)poll(fds, 2, -1);
+        if ((fds[0].revents & POLLOUT) != 0) {
+            (void)px_link_flush(engine.peer.control);
+        }
+        if ((fds[1].revents & POLLOUT) != 0) {
+            (void)px_link_flush(engine.peer.work);
+        }
+        open = listen_to(&engine, engine.peer.control) && listen_to(&engine, engine.peer.work);
+    }
+    px_message_free(engine.hanging);
+    peer_leave(&engine.peer);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    px_nursery *nursery = NULL;
+    px_nursery_hooks hooks = {.run = run};
+    const char *folder = NULL, *fail = getenv("SIMENGINE_FAIL");
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--folder") == 0) {
+            folder = argv[i + 1];
+        }
+    }
+    if (folder == NULL || px_nursery_open(folder, argc, argv, &nursery) != PX_OK) {
+        (void)fputs("usage: simengine --zygote --folder DIR, started by pxcontroller\n", stderr);
+        return 2;
+    }
+    if (fail != NULL && strcmp(fail, "zygote") == 0) {
+        (void)fputs("simulated zygote: told to fail\n", stderr);
+        return 5;
+    }
+    px_err err = px_nursery_serve(nursery, &hooks);
+    px_nursery_close(nursery);
+    return err == PX_OK ? 0 : 1;
+}
