@@ -176,7 +176,7 @@ START_TEST(test_loop__stops_from_another_thread)
 END_TEST
 
 static px_ns fired_at[8];
-static int n_fired;
+static unsigned n_fired; // wraps when there are many
 
 static void on_fired(void *context, px_ns now)
 {
@@ -184,7 +184,7 @@ static void on_fired(void *context, px_ns now)
 
     ck_assert_uint_le(fired_at[*which], now);
     fired_at[*which] = now;
-    n_fired = n_fired * 10 + *which;
+    n_fired = n_fired * 10 + (unsigned)*which;
 }
 
 START_TEST(test_loop__timers_fire_in_order_of_time)
@@ -207,11 +207,11 @@ START_TEST(test_loop__timers_fire_in_order_of_time)
     while (n_fired < 100) {
         ok(px_loop_once(loop, -1));
     }
-    ck_assert_int_eq(n_fired, 241);
+    ck_assert_uint_eq(n_fired, 241);
     ck_assert_uint_ge(fired_at[1], now + 4 * PX_NS_PER_MS);
     px_timer_set(timers[0], 0); // one that has fired can be set again
     ok(px_loop_once(loop, -1));
-    ck_assert_int_eq(n_fired, 2411);
+    ck_assert_uint_eq(n_fired, 2411);
     px_loop_free(loop);
 }
 END_TEST
