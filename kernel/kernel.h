@@ -17,9 +17,11 @@
 #include "io/capture.h"
 #include "io/interrupt.h"
 #include "io/outbox.h"
+#include "nursery.h"
 #include "px/cluster.h"
 #include "px/connection.h"
 #include "px/id.h"
+#include "px/log.h"
 #include "px/mailbox.h"
 
 // PX_EXPORT marks the few symbols of the module that the launcher looks up.
@@ -35,13 +37,6 @@ typedef struct px_launch {
     char **argv; // as the process was started
 } px_launch;
 
-// px_engine_options says which engine to be. Strings are borrowed for the call of px_engine_run.
-typedef struct px_engine_options {
-    const px_cluster_file *cluster; // sockets, key and signature scheme of the controller
-    int64_t engine_id;              // as the controller gave it; -1: let the controller choose
-    const char *token;              // given by the controller to the zygote; "" when none
-} px_engine_options;
-
 // px_config is fixed before px-io starts; both threads read it.
 typedef struct px_config {
     bool engine;
@@ -56,6 +51,8 @@ typedef struct px_config {
     char ident[PX_UUID_SIZE]; // of this kernel: topics, "engine" in reply metadata
     char session_id[64];
     char implementation_version[64]; // IPython's
+    char python_version[32];         // such as 3.11.7
+    px_log_level log_level;
     int n_arguments;                 // command-line arguments that C did not consume
     char **arguments;
 } px_config;
@@ -86,12 +83,12 @@ int px_kernel_run_hosted(int argc, char **argv);
 // px_engine_run is an engine's whole life inside a process that has Python initialised: for the zygote's forked child
 // (after PyOS_AfterFork_Child) and for a lone engine. GIL held on entry and on return; returns the exit status.
 // The caller ends the process with px_kernel_exit.
-int px_engine_run(const px_engine_options *options);
+int px_engine_run(const px_engine_args *args);
 
 // px_kernel_exit finalises Python (with a deadline), then leaves with status. GIL held. Does not return.
-[[noreturn]] void px_kernel_exit(int status);
+_Noreturn void px_kernel_exit(int status);
 
-// px_zygote_main (zygote.c, ENGINES) is `pxengine --zygote`: one thread, Python initialised by px_interp_init, no px-io.
-int px_zygote_main(const px_launch *launch, int argc, char **argv);
+// px_zygote_main (zygote.c) is `pxengine --zygote`: one thread, Python initialised by px_interp_init, no px-io.
+int px_zygote_main(const px_launch *launch);
 
 #endif

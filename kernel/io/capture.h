@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 #include "px/err.h"
+#include "px/time.h"
 
 typedef struct px_outbox px_outbox;
 
 typedef struct px_capture_pipe {
-    int read_fd;     // -1: not captured
+    int read_fd;     // px-io watches it from the start; -1: none
+    int write_fd;    // stays open, so that the pipe never ends
     int original_fd; // the descriptor as it was before
     uint8_t tail[4]; // the beginning of a character whose end has not come
     uint8_t n_tail;
@@ -27,10 +29,13 @@ typedef struct px_capture {
     px_outbox *outbox;
     px_capture_pipe pipes[2]; // stdout, stderr
     atomic_bool on;
+    _Atomic px_ns last_text; // when Python last wrote
 } px_capture;
 
-px_err px_capture_init(px_capture *capture, px_outbox *outbox);
-// px_capture_start replaces descriptors 1 and 2. The caller has px-io watch px_capture_fd(…, 0 and 1).
+// px_capture_init makes the pipes (unless wanted is false); px-io watches px_capture_fd(…, 0 and 1) from then on.
+px_err px_capture_init(px_capture *capture, px_outbox *outbox, bool wanted);
+void px_capture_done(px_capture *capture);
+// px_capture_start makes the pipes descriptors 1 and 2. Nothing happens when they are not wanted.
 px_err px_capture_start(px_capture *capture, px_error *reterr);
 // px_capture_stop puts the originals back and reads what is left.
 void px_capture_stop(px_capture *capture);
@@ -39,5 +44,8 @@ int px_capture_fd(const px_capture *capture, int which);
 int px_capture_original(const px_capture *capture, int which);
 // px_capture_drain posts what the pipes hold. With end, also characters that are not whole. Any thread, never blocks.
 void px_capture_drain(px_capture *capture, bool end);
+// px_capture_before_text is the drain for a writer of text that may come 10 million times: it looks only when the last text was
+// a while ago, since what others wrote meanwhile must stand before the next. Any thread.
+void px_capture_before_text(px_capture *capture);
 
 #endif

@@ -57,6 +57,7 @@ typedef struct px_outbox {
     bool woken;        // fd was written and not yet read
     bool draining;     // somebody is in px_outbox_take's caller and will look again
     bool waiting;      // px-io has a timer for the streams at the end
+    bool waiting_line; // … and that only because the first line is not complete
     px_ns next_stream; // when streams at the end may leave again
     px_ns first_text;  // when the first text at the end came
     px_parent *current; // whom captured output belongs to
@@ -79,6 +80,9 @@ void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name str
 // 0 for never. With flush, everything may leave. Calls come in rounds: the first of a round has begin set,
 // and the round ends with the call that answers NULL.
 px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due);
+
+// px_outbox_wake wakes px-io whatever it thinks: somebody else took a round that left text to wait for.
+void px_outbox_wake(px_outbox *box);
 
 // px_outbox_set_current names the request that captured output belongs to. References parent.
 void px_outbox_set_current(px_outbox *box, px_parent *parent);

@@ -56,6 +56,9 @@ px_kernel *px_io_kernel(px_io *io);
 px_loop *px_io_loop(px_io *io);
 // px_io_session composes (inside send only: it is guarded by the sending lock).
 px_session *px_io_session(px_io *io);
+// px_io_lock is the sending lock, for a transport that composes outside send. Not inside send.
+void px_io_lock(px_io *io);
+void px_io_unlock(px_io *io);
 // px_io_verifier verifies. px-io only.
 px_session *px_io_verifier(px_io *io);
 // px_io_receive verifies frames, logs and drops them when they are bad, and delivers the message. Takes frames.

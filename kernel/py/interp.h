@@ -14,4 +14,7 @@ px_err px_interp_init(const px_launch *launch, int argc, char **argv, px_error *
 // result, or 1 with a traceback on stderr). GIL held.
 int px_interp_run(void);
 
+// px_module_fill (module.c) gives pxkernel._kernel the attributes of px_kernel_current; -1 with an exception. GIL held.
+int px_module_fill(void);
+
 #endif

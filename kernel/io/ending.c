@@ -1,0 +1,154 @@
+// How a kernel ends.
+//
+// The answer to shutdown_request leaves at once. Then px-main is asked to leave its loop (PX_NOTICE_EXIT); a cell that runs is
+// interrupted. If px-main has not ended the process by PX_ENDING_DEADLINE, because C code holds the GIL or user code will not stop,
+// px-io flushes and ends it: exit status 0 all the same, since that is what was asked for.
+//
+// Other processes of our process group (children of cells) get SIGTERM at the beginning and SIGKILL at the end, when we lead the
+// group, as front ends expect. multiprocessing's resource tracker is left alone: it ends with us, after cleaning up.
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "io/io.h"
+#include "io/need.h"
+
+#define PX_ENDING_AGAIN (500 * PX_NS_PER_MS)  // a second interrupt
+#define PX_ENDING_DEADLINE (2 * PX_NS_PER_S)  // and no longer
+
+static void press_on(void *context, px_ns now)
+{
+    px_io *io = context;
+    if (io->ending_step++ == 0) {
+        (void)px_interrupt_send(&io->kernel->interrupt, false); // best effort: the deadline follows
+        px_timer_set(io->ending_timer, now + PX_ENDING_DEADLINE - PX_ENDING_AGAIN);
+        return;
+    }
+    px_log_warning("Python did not end in time, ending without it", "deadline_s=2");
+    px_capture_stop(&io->kernel->capture);
+    px_io_drain(io, true);
+    io->transport->ops->close(io->transport);
+    px_ending_group(true);
+    _exit(0);
+}
+
+void px_ending_begin(px_io *io, bool restart)
+{
+    px_kernel *kernel = io->kernel;
+    if (atomic_exchange(&kernel->exiting, true)) {
+        return;
+    }
+    atomic_store(&kernel->restart, restart);
+    px_letter *letter = px_need_zeroed(sizeof(*letter));
+    letter->kind = PX_NOTICE_EXIT;
+    px_mailbox_post(&kernel->inbox, letter);
+    (void)px_interrupt_send(&kernel->interrupt, false); // nothing runs: nothing to do
+    px_ending_group(false);
+    px_must(px_loop_add_timer(io->loop, "ending", px_now() + PX_ENDING_AGAIN, 0, press_on, io,
+                              &io->ending_timer));
+}
+
+// --- the process group --------------------------------------------------------------------------
+
+// read_small reads a small file of /proc; false when the process is gone.
+static bool read_small(const char *pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t n = read(fd, text, size - 1);
+    (void)close(fd);
+    if (n <= 0) {
+        return false;
+    }
+    text[n] = '\0';
+    for (ssize_t i = 0; i < n; i++) {
+        text[i] = text[i] == '\0' ? ' ' : text[i];
+    }
+    return true;
+}
+
+// in_group reads pid and process group of /proc/<pid>/stat, whose second field may hold anything in brackets.
+static bool in_group(const char *name, int group, int *ret_pid)
+{
+    char text[512];
+    int its_group = 0;
+    char state = 0;
+    if (!read_small(name, "stat", text, sizeof(text))) {
+        return false;
+    }
+    const char *rest = strrchr(text, ')');
+    // NOLINTNEXTLINE(cert-err34-c): the system's own numbers
+    if (rest == NULL || sscanf(text, "%d", ret_pid) != 1 ||
+        sscanf(rest + 1, " %c %*d %d", &state, &its_group) != 2) { // NOLINT(cert-err34-c)
+        return false;
+    }
+    return its_group == group && state != 'Z' && *ret_pid != getpid();
+}
+
+static bool cleans_up_itself(const char *name)
+{
+    char text[1024];
+    return read_small(name, "cmdline", text, sizeof(text)) &&
+           strstr(text, "multiprocessing.resource_tracker") != NULL;
+}
+
+void px_ending_group(bool force)
+{
+    if (getpgrp() != getpid()) {
+        return;
+    }
+    DIR *proc = opendir("/proc");
+    if (proc == NULL) {
+        return;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(proc)) != NULL) { // NOLINT(concurrency-mt-unsafe): a stream of our own
+        int pid = 0;
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+            in_group(entry->d_name, getpid(), &pid) && !cleans_up_itself(entry->d_name)) {
+            (void)kill(pid, force ? SIGKILL : SIGTERM); // it may be gone by now
+        }
+    }
+    (void)closedir(proc);
+}
+
+// --- the parent ---------------------------------------------------------------------------------
+
+static void parent_gone(void *context, int events)
+{
+    (void)events;
+    px_io_lost(context, "the process that started the kernel is gone");
+}
+
+static int parent_fd; // of this process's parent; closed by the end of the process
+
+void px_ending_watch_parent(px_io *io)
+{
+    const char *named = getenv("JPY_PARENT_PID");
+    long long wanted = 0;
+    pid_t parent = getppid();
+    if (named == NULL || px_parse_number(named, 2, INT_MAX, &wanted) != PX_OK || parent <= 1) {
+        return;
+    }
+    // A wrapper may stand between: then its end is ours, as it is for ipykernel (which watches for ppid 1).
+    parent_fd = (int)syscall(SYS_pidfd_open, parent, 0);
+    if (parent_fd < 0 || getppid() != parent) {
+        px_io_lost(io, "the process that started the kernel is gone");
+        return;
+    }
+    px_source *source = NULL;
+    px_err err =
+        px_loop_add_fd(io->loop, "parent", parent_fd, PX_READABLE, parent_gone, io, &source);
+    if (err != PX_OK) {
+        px_log_warning("the parent process is not watched", "cause=%s", px_err_text(err));
+    }
+}

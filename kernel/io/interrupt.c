@@ -1,0 +1,79 @@
+// Interrupts, C half.
+//
+// A flag that Python is told about from another thread does not stop a loop and never ends a sleep, so an interrupt
+// is a real SIGINT sent to the main thread (or to our process group, so that children of the cell get it too). `busy`
+// is read and the signal is sent under one lock, and px-main clears `busy` under the same lock at the end of a request: after
+// that no signal can be sent for it. One that is already on its way is swallowed by px-main (py/signals.c).
+
+#include "io/interrupt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t early;
+
+static void note_early(int signum)
+{
+    (void)signum;
+    early = 1;
+}
+
+px_err px_interrupt_init(px_interrupt *interrupt)
+{
+    *interrupt = (px_interrupt){.main = pthread_self(), .booting = true};
+    return pthread_mutex_init(&interrupt->lock, NULL) == 0 ? PX_OK : PX_ENOMEM;
+}
+
+void px_interrupt_early(px_interrupt *interrupt)
+{
+    interrupt->main = pthread_self();
+    early = 0;
+    struct sigaction action = {.sa_handler = note_early};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL); // cannot fail for SIGINT
+}
+
+bool px_interrupt_begin(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    bool pending = interrupt->pending || (interrupt->booting && early != 0);
+    interrupt->busy = true;
+    interrupt->booting = false;
+    interrupt->pending = false;
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    return pending;
+}
+
+void px_interrupt_end(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    interrupt->busy = false;
+    (void)pthread_mutex_unlock(&interrupt->lock);
+}
+
+bool px_interrupt_busy(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    bool busy = interrupt->busy;
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    return busy;
+}
+
+px_err px_interrupt_send(px_interrupt *interrupt, bool group)
+{
+    int errnum = 0;
+    (void)pthread_mutex_lock(&interrupt->lock);
+    if (interrupt->busy) {
+        if (group && getpgrp() == getpid()) {
+            errnum = kill(0, SIGINT) == 0 ? 0 : errno;
+        } else {
+            errnum = pthread_kill(interrupt->main, SIGINT);
+        }
+    } else if (interrupt->booting) {
+        interrupt->pending = true;
+    }
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    return errnum == 0 ? PX_OK : px_err_from_errno(errnum);
+}

@@ -1,0 +1,422 @@
+// px-io: one loop that owns every socket of the kernel and never waits for Python.
+//
+// In: the transport hands over frames (px_io_receive); they are verified here, once, and go three ways: answered on the spot
+// (answer.c: heartbeats, kernel_info, interrupts, shutdown), put in front of whoever waits in input(), or posted to px-main's inbox.
+//
+// Out: px-io empties the outbox. Composing (headers, signature) happens at the end, off the GIL. What px-io answers itself goes past
+// the outbox: it belongs to no cell, and must not wait behind one. The sending lock makes composing and sending one step, so that a
+// transport that allows it can also be fed by px-main directly.
+
+#include "io/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "io/need.h"
+#include "px/thread.h"
+
+px_kernel *px_io_kernel(px_io *io)
+{
+    return io->kernel;
+}
+
+px_loop *px_io_loop(px_io *io)
+{
+    return io->loop;
+}
+
+px_session *px_io_session(px_io *io)
+{
+    return io->session;
+}
+
+void px_io_lock(px_io *io)
+{
+    (void)pthread_mutex_lock(&io->send_lock);
+}
+
+void px_io_unlock(px_io *io)
+{
+    (void)pthread_mutex_unlock(&io->send_lock);
+}
+
+px_session *px_io_verifier(px_io *io)
+{
+    return io->verifier;
+}
+
+// --- out ----------------------------------------------------------------------------------------
+
+void px_topic(const px_config *config, const char *msg_type, px_buf *out)
+{
+    if (strcmp(msg_type, "display_data") == 0 || strcmp(msg_type, "update_display_data") == 0 ||
+        strcmp(msg_type, "clear_output") == 0) {
+        px_buf_append_str(out, "display_data");
+        return;
+    }
+    const char *shown = strcmp(msg_type, "shutdown_reply") == 0 ? "shutdown" : msg_type;
+    px_buf_printf(out, "kernel.%s.%s", config->ident, shown);
+}
+
+static px_slice parent_header(const px_parent *to)
+{
+    return to != NULL ? px_bytes_slice(to->header) : (px_slice){0};
+}
+
+// send_now composes and sends. Sending lock held.
+static void send_now(px_io *io, px_channel channel, const px_parent *to, px_slice topic,
+                     px_outgoing *outgoing)
+{
+    outgoing->parent = parent_header(to);
+    px_err err = io->transport->ops->send(io->transport, channel, to, topic, outgoing);
+    if (err != PX_OK) {
+        px_log_warning("message was not sent", "type=%s channel=%s cause=%s", outgoing->msg_type,
+                       px_channel_name(channel), px_err_text(err));
+    }
+}
+
+void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_outgoing *outgoing)
+{
+    PX_AUTO_BUF topic = {0};
+    px_outgoing message = *outgoing;
+    if (channel == PX_IOPUB) {
+        px_topic(&io->kernel->config, outgoing->msg_type, &topic);
+    }
+    (void)pthread_mutex_lock(&io->send_lock);
+    send_now(io, channel, to, px_buf_slice(&topic), &message);
+    (void)pthread_mutex_unlock(&io->send_lock);
+}
+
+void px_io_status(px_io *io, const px_parent *to, const char *state)
+{
+    if (!io->transport->ops->statuses) {
+        return;
+    }
+    PX_AUTO_BUF content = {0};
+    px_buf_printf(&content, "{\"execution_state\":\"%s\"}", state);
+    px_io_send(io, PX_IOPUB, to, &(px_outgoing){.msg_type = "status", .content = px_buf_slice(&content)});
+}
+
+static void send_text(px_io *io, px_out *out)
+{
+    static const char *const names[] = {"stdout", "stderr"};
+    PX_AUTO_BUF content = {0};
+    PX_AUTO_BUF topic = {0};
+    px_slice text = out->whole != NULL ? px_bytes_slice(out->whole) : px_buf_slice(&out->text);
+    px_must(px_buf_reserve(&content, text.size + text.size / 16 + 64));
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "name", names[out->stream]);
+    px_jsonw_key(&w, "text");
+    px_jsonw_slice(&w, text);
+    px_jsonw_end_object(&w);
+    px_buf_printf(&topic, "stream.%s", names[out->stream]);
+    px_must(px_buf_status(&content));
+    px_outgoing message = {.msg_type = "stream", .content = px_buf_slice(&content)};
+    send_now(io, PX_IOPUB, out->parent, px_buf_slice(&topic), &message);
+}
+
+static px_slice bytes_or_nothing(const px_bytes *bytes)
+{
+    return bytes != NULL ? px_bytes_slice(bytes) : (px_slice){0};
+}
+
+static void send_message(px_io *io, px_out *out)
+{
+    PX_AUTO_BUF topic = {0};
+    px_channel channel = out->kind == PX_OUT_PUBLISH ? PX_IOPUB : out->channel;
+    px_outgoing message = {
+        .msg_type = out->msg_type,
+        .content = bytes_or_nothing(out->content),
+        .metadata = bytes_or_nothing(out->metadata),
+        .buffers = out->frames.items,
+        .n_buffers = px_frames_count(&out->frames),
+    };
+    if (out->topic != NULL) {
+        px_buf_append_slice(&topic, px_bytes_slice(out->topic));
+    } else if (channel == PX_IOPUB) {
+        px_topic(&io->kernel->config, out->msg_type, &topic);
+    }
+    send_now(io, channel, out->parent, px_buf_slice(&topic), &message);
+}
+
+static void send_out(px_io *io, px_out *out)
+{
+    switch (out->kind) {
+    case PX_OUT_STREAM:
+        send_text(io, out);
+        break;
+    case PX_OUT_PUBLISH:
+    case PX_OUT_REPLY:
+        send_message(io, out);
+        break;
+    case PX_OUT_RAW: {
+        px_err err = io->transport->ops->send_raw(io->transport, out->channel, &out->frames);
+        if (err != PX_OK) {
+            px_log_warning("ready-made message was not sent", "channel=%s cause=%s",
+                           px_channel_name(out->channel), px_err_text(err));
+        }
+        break;
+    }
+    case PX_OUT_ABORT: {
+        io->transport->ops->drain(io->transport);
+        px_letter *letter = px_need_zeroed(sizeof(*letter));
+        letter->kind = PX_NOTICE_ABORT_END;
+        px_mailbox_post(&io->kernel->inbox, letter);
+        break;
+    }
+    }
+}
+
+// send_rounds empties the outbox as far as it lets go and answers when to look again. Sending lock held.
+static px_ns send_rounds(px_io *io, bool flush)
+{
+    px_ns due = 0;
+    px_outbox *box = &io->kernel->outbox;
+    px_out *chain = px_outbox_take(box, px_now(), true, flush, &due);
+    while (chain != NULL) {
+        chain = px_outs_merge(chain);
+        while (chain != NULL) {
+            px_out *out = chain;
+            chain = out->next;
+            send_out(io, out);
+            px_out_free(out);
+        }
+        chain = px_outbox_take(box, px_now(), false, flush, &due);
+    }
+    return due;
+}
+
+void px_io_drain(px_io *io, bool flush)
+{
+    (void)pthread_mutex_lock(&io->send_lock);
+    px_ns due = send_rounds(io, flush);
+    (void)pthread_mutex_unlock(&io->send_lock);
+    if (due != 0) {
+        px_timer_set(io->text_timer, due);
+    }
+}
+
+static void outbox_ready(void *context, int events)
+{
+    (void)events;
+    px_io_drain(context, false);
+}
+
+static void text_due(void *context, px_ns now)
+{
+    (void)now;
+    px_io_drain(context, false);
+}
+
+void px_io_push(px_io *io)
+{
+    px_outbox *box = &io->kernel->outbox;
+    if (!io->transport->ops->any_thread || pthread_mutex_trylock(&io->send_lock) != 0) {
+        px_outbox_wake(box);
+        return;
+    }
+    px_ns due = send_rounds(io, false);
+    (void)pthread_mutex_unlock(&io->send_lock);
+    if (due != 0) {
+        px_outbox_wake(box);
+    }
+}
+
+// --- in -----------------------------------------------------------------------------------------
+
+void px_io_receive(px_io *io, px_channel channel, px_frames *frames)
+{
+    px_message *message = NULL;
+    px_error error = {0};
+    px_err err = px_session_verify(io->verifier, frames, true, &message, &error);
+    if (err != PX_OK) {
+        if (px_log_once(&io->bad_messages)) {
+            px_log_warning("message dropped", "channel=%s cause=\"%s\" so_far=%lu",
+                           px_channel_name(channel), error.text, io->bad_messages.count);
+        }
+        px_frames_done(frames);
+        return;
+    }
+    px_io_deliver(io, channel, message);
+}
+
+static void refuse_subshell(px_io *io, px_request *request)
+{
+    char type[64];
+    PX_AUTO_BUF content = {0};
+    PX_AUTO_BUF sentence = {0};
+    px_reply_type(request->message->msg_type, type, sizeof(type));
+    px_buf_printf(&sentence, "Unknown subshell_id '%s'", request->message->subshell_id);
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "error");
+    px_jsonw_key_string(&w, "ename", "UnknownSubshellError");
+    px_jsonw_key(&w, "evalue");
+    px_jsonw_slice(&w, px_buf_slice(&sentence));
+    px_jsonw_key(&w, "traceback");
+    px_jsonw_array(&w);
+    px_jsonw_end_array(&w);
+    px_jsonw_end_object(&w);
+    px_io_status(io, request->parent, "busy");
+    px_io_send(io, request->channel, request->parent,
+               &(px_outgoing){.msg_type = type, .content = px_buf_slice(&content)});
+    px_io_status(io, request->parent, "idle");
+}
+
+void px_io_deliver(px_io *io, px_channel channel, px_message *message)
+{
+    px_request *request = px_request_new(channel, message);
+    if (channel == PX_STDIN) {
+        px_mailbox_post(&io->kernel->answers, &request->letter);
+    } else if (message->subshell_id != NULL && channel == PX_SHELL) {
+        refuse_subshell(io, request);
+        px_request_free(request);
+    } else if (px_answer(io, channel, message, request->parent)) {
+        px_request_free(request);
+    } else {
+        px_mailbox_post(&io->kernel->inbox, &request->letter);
+    }
+}
+
+void px_io_lost(px_io *io, const char *cause)
+{
+    if (!atomic_exchange(&io->lost, true)) {
+        px_log_info("the connection is gone, ending", "cause=\"%s\"", cause);
+        px_ending_begin(io, false);
+    }
+}
+
+void px_io_set_kernel_info(px_io *io, px_bytes *content)
+{
+    (void)pthread_mutex_lock(&io->info_lock);
+    px_bytes *before = io->kernel_info;
+    io->kernel_info = content;
+    (void)pthread_mutex_unlock(&io->info_lock);
+    px_bytes_unref(before);
+}
+
+static void captured_ready(void *context, int events)
+{
+    (void)events;
+    px_io *io = context;
+    px_capture_drain(&io->kernel->capture, false);
+}
+
+// --- the thread ---------------------------------------------------------------------------------
+
+static void io_free(px_io *io)
+{
+    px_loop_free(io->loop);
+    px_session_free(io->session);
+    px_session_free(io->verifier);
+    px_bytes_unref(io->kernel_info);
+    (void)pthread_mutex_destroy(&io->send_lock);
+    (void)pthread_mutex_destroy(&io->info_lock);
+    if (io->opened_fd >= 0) {
+        (void)close(io->opened_fd);
+    }
+    free(io);
+}
+
+static px_err add_sources(px_io *io)
+{
+    px_kernel *kernel = io->kernel;
+    PX_TRY(px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
+    PX_TRY(px_loop_add_timer(io->loop, "text", UINT64_MAX, 0, text_due, io, &io->text_timer));
+    for (int which = 0; which < 2; which++) {
+        int fd = px_capture_fd(&kernel->capture, which);
+        if (fd >= 0) {
+            PX_TRY(px_loop_add_fd(io->loop, "capture", fd, PX_READABLE, captured_ready, io, NULL));
+        }
+    }
+    return PX_OK;
+}
+
+static void *io_body(void *arg)
+{
+    px_io *io = arg;
+    io->open_err = io->transport->ops->open(io->transport, io, &io->open_error);
+    if (io->open_err == PX_OK) {
+        io->open_err = add_sources(io);
+        px_ending_watch_parent(io);
+    }
+    bool open = io->open_err == PX_OK;
+    uint64_t one = 1;
+    (void)!write(io->opened_fd, &one, sizeof(one)); // an empty eventfd takes it
+    if (open) {
+        px_err err = px_loop_run(io->loop);
+        if (err != PX_OK) {
+            px_log_error("px-io stopped", "cause=%s", px_err_text(err));
+        }
+        px_io_drain(io, true);
+    }
+    io->transport->ops->close(io->transport);
+    return NULL;
+}
+
+static void await_open(px_io *io)
+{
+    struct pollfd item = {.fd = io->opened_fd, .events = POLLIN};
+    while (poll(&item, 1, -1) < 0 && errno == EINTR) {
+    }
+}
+
+static px_err make_sessions(px_io *io, px_error *reterr)
+{
+    const px_config *config = &io->kernel->config;
+    const char *key = config->engine ? config->cluster.key : config->connection.key;
+    const char *scheme =
+        config->engine ? config->cluster.signature_scheme : config->connection.signature_scheme;
+    PX_TRY(px_session_new(px_slice_str(key), scheme, config->session_id, NULL, &io->session, reterr));
+    return px_session_clone(io->session, &io->verifier);
+}
+
+px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
+{
+    px_io *io = px_need_zeroed(sizeof(*io));
+    io->kernel = kernel;
+    io->transport = transport;
+    io->opened_fd = eventfd(0, EFD_CLOEXEC);
+    kernel->io = io;
+    px_must(pthread_mutex_init(&io->send_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
+    px_must(pthread_mutex_init(&io->info_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
+    PX_AUTO_BUF info = {0};
+    px_answer_default(&kernel->config, &info);
+    px_must(px_bytes_copy(px_buf_slice(&info), &io->kernel_info));
+    px_err err = make_sessions(io, reterr);
+    if (err == PX_OK) {
+        err = px_loop_new(&io->loop);
+    }
+    if (err == PX_OK) {
+        err = px_thread_start(&io->thread, "px-io", io_body, io);
+    }
+    if (err != PX_OK) {
+        transport->ops->close(transport);
+    } else {
+        await_open(io);
+        err = io->open_err;
+        if (err != PX_OK) {
+            (void)pthread_join(io->thread, NULL);
+            (void)px_error_set(reterr, err, "%s",
+                               io->open_error.text[0] != '\0' ? io->open_error.text : px_err_text(err));
+        }
+    }
+    if (err != PX_OK) {
+        kernel->io = NULL;
+        io_free(io);
+    }
+    return err;
+}
+
+void px_io_stop(px_io *io)
+{
+    px_loop_stop(io->loop);
+    (void)pthread_join(io->thread, NULL);
+    io->kernel->io = NULL;
+    io_free(io);
+}

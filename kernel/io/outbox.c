@@ -1,0 +1,322 @@
+// The outbox: one queue for everything that leaves.
+//
+// Why one: a front end must see `print` before the plot that follows it and both before the reply, and nobody should have to wait
+// for that. With one queue and one reader the order of posting is the order on the wire.
+//
+// Streams are merged in the queue, not by a timer in the writer. A piece of text joins the last entry when that is
+// text of the same stream and parent, so 100,000 prints are a few memory copies. How long text may stay is the reader's business:
+//
+//   - an entry of another kind behind it ("firm"): the text goes now;
+//   - text at the end, the first of a burst: now, or PX_STREAM_GRACE later when its line is not complete yet
+//     (`print("x")` writes "x" and then a newline);
+//   - text at the end while the burst goes on: PX_STREAM_PERIOD after the last such message.
+//
+// The reader is woken only when it would otherwise not look in time: not while it drains (it asks again before it sleeps), not
+// when it was woken already, not when its timer stands. That is what makes a print cheap.
+
+#include "io/outbox.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "io/need.h"
+
+px_out *px_out_new(px_out_kind kind, px_parent *parent)
+{
+    px_out *out = px_need_zeroed(sizeof(*out));
+    out->kind = kind;
+    out->parent = px_parent_ref(parent);
+    return out;
+}
+
+void px_out_free(px_out *out)
+{
+    if (out == NULL) {
+        return;
+    }
+    px_parent_unref(out->parent);
+    px_buf_done(&out->text);
+    px_bytes_unref(out->whole);
+    px_bytes_unref(out->content);
+    px_bytes_unref(out->metadata);
+    px_bytes_unref(out->topic);
+    px_frames_done(&out->frames);
+    free(out);
+}
+
+px_err px_outbox_init(px_outbox *box)
+{
+    *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (box->fd < 0) {
+        return px_err_from_errno(errno);
+    }
+    if (pthread_mutex_init(&box->lock, NULL) != 0) {
+        (void)close(box->fd);
+        return PX_ENOMEM;
+    }
+    return PX_OK;
+}
+
+void px_outbox_done(px_outbox *box)
+{
+    while (box->first != NULL) {
+        px_out *out = box->first;
+        box->first = out->next;
+        px_out_free(out);
+    }
+    px_parent_unref(box->current);
+    if (box->fd >= 0) {
+        (void)close(box->fd);
+    }
+    (void)pthread_mutex_destroy(&box->lock);
+    box->fd = -1;
+}
+
+// wake tells the reader, unless it looks anyway. Lock held.
+static void wake(px_outbox *box)
+{
+    if (box->woken || box->draining) {
+        return;
+    }
+    box->woken = true;
+    uint64_t one = 1;
+    // The counter cannot be full: it is written only after it was read.
+    (void)!write(box->fd, &one, sizeof(one));
+}
+
+static void append(px_outbox *box, px_out *out)
+{
+    if (box->last == NULL) {
+        box->first = out;
+    } else {
+        box->last->next = out;
+    }
+    box->last = out;
+    if (out->kind != PX_OUT_STREAM) {
+        box->last_firm = out;
+    }
+}
+
+static void append_chain(px_outbox *box, px_out *chain)
+{
+    while (chain != NULL) {
+        px_out *next = chain->next;
+        chain->next = NULL;
+        append(box, chain);
+        chain = next;
+    }
+}
+
+void px_outbox_post(px_outbox *box, px_out *chain)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    append_chain(box, chain);
+    wake(box);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void px_outbox_post_quiet(px_outbox *box, px_out *chain)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    append_chain(box, chain);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+// wake_for_text wakes the reader for text at the end: not when a timer will do it. Lock held.
+static void wake_for_text(px_outbox *box, bool line)
+{
+    if (!box->waiting || (line && box->waiting_line)) {
+        box->waiting_line = false;
+        wake(box);
+    }
+}
+
+static bool joins(const px_out *last, const px_parent *parent, px_stream_name stream, size_t size)
+{
+    return last != NULL && last->kind == PX_OUT_STREAM && last->whole == NULL &&
+           last->stream == stream && last->parent == parent &&
+           last->text.size + size <= PX_STREAM_PIECE;
+}
+
+void px_outbox_write(px_outbox *box, px_parent *parent, px_stream_name stream, px_slice text)
+{
+    if (text.size == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&box->lock);
+    if (!joins(box->last, parent, stream, text.size)) {
+        px_out *out = px_out_new(PX_OUT_STREAM, parent);
+        out->stream = stream;
+        append(box, out);
+    }
+    px_buf_append_slice(&box->last->text, text);
+    px_must(px_buf_status(&box->last->text));
+    wake_for_text(box, text.data[text.size - 1] == '\n');
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name stream, px_bytes *text)
+{
+    px_out *out = px_out_new(PX_OUT_STREAM, parent);
+    out->stream = stream;
+    out->whole = text;
+    (void)pthread_mutex_lock(&box->lock);
+    append(box, out);
+    wake_for_text(box, true);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+// ends_line tells if the last text is complete as it stands.
+static bool ends_line(const px_out *out)
+{
+    return out->whole != NULL || out->text.data[out->text.size - 1] == '\n';
+}
+
+// text_due is when the text at the end of the box may leave.
+static px_ns text_due(px_outbox *box, px_ns now)
+{
+    if (box->first_text == 0) {
+        box->first_text = now;
+    }
+    px_ns due = box->next_stream;
+    if (!ends_line(box->last) && due < box->first_text + PX_STREAM_GRACE) {
+        due = box->first_text + PX_STREAM_GRACE;
+    }
+    return due;
+}
+
+// take_until removes everything up to and including last.
+static px_out *take_until(px_outbox *box, px_out *last)
+{
+    px_out *chain = box->first;
+    box->first = last->next;
+    last->next = NULL;
+    if (box->first == NULL) {
+        box->last = NULL;
+    }
+    box->last_firm = NULL;
+    return chain;
+}
+
+static void clear_fd(px_outbox *box)
+{
+    uint64_t count;
+    // Nothing to read means that nobody woke us: the timer did.
+    (void)!read(box->fd, &count, sizeof(count));
+    box->woken = false;
+}
+
+px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due)
+{
+    px_out *chain = NULL;
+    px_ns due = 0;
+    (void)pthread_mutex_lock(&box->lock);
+    if (begin) {
+        if (box->woken) {
+            clear_fd(box);
+        }
+        box->draining = true;
+        box->waiting = false;
+    }
+    if (box->last_firm != NULL) {
+        chain = take_until(box, box->last_firm);
+        box->first_text = 0;
+    } else if (box->last != NULL) {
+        due = flush ? now : text_due(box, now);
+        if (due <= now) {
+            chain = take_until(box, box->last);
+            box->next_stream = now + PX_STREAM_PERIOD;
+            box->first_text = 0;
+            due = 0;
+        }
+    }
+    if (chain == NULL) {
+        box->draining = false;
+        box->waiting = due != 0;
+        box->waiting_line = due > box->next_stream;
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+    *ret_due = due;
+    return chain;
+}
+
+void px_outbox_wake(px_outbox *box)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    box->waiting = false;
+    wake(box);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void px_outbox_set_current(px_outbox *box, px_parent *parent)
+{
+    (void)px_parent_ref(parent);
+    (void)pthread_mutex_lock(&box->lock);
+    px_parent *before = box->current;
+    box->current = parent;
+    (void)pthread_mutex_unlock(&box->lock);
+    px_parent_unref(before);
+}
+
+px_parent *px_outbox_current(px_outbox *box)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    px_parent *parent = px_parent_ref(box->current);
+    (void)pthread_mutex_unlock(&box->lock);
+    return parent;
+}
+
+// run_length counts the stream pieces from first on; ret_end is what follows them.
+static size_t run_length(px_out *first, px_out **ret_end)
+{
+    size_t n = 0;
+    for (; first != NULL && first->kind == PX_OUT_STREAM; first = first->next) {
+        n++;
+    }
+    *ret_end = first;
+    return n;
+}
+
+// find_piece looks in [first, end) for a piece that text of piece can join.
+static px_out *find_piece(px_out *first, const px_out *end, const px_out *piece)
+{
+    for (px_out *at = first; at != end; at = at->next) {
+        if (joins(at, piece->parent, piece->stream, piece->text.size)) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+// merge_run merges the run [first, end) by stream and parent; the first of each stays. The number of different parents
+// in a run is small, so a linear search does.
+static void merge_run(px_out *first, px_out *end)
+{
+    px_out *last = first;
+    while (last->next != end) {
+        px_out *piece = last->next;
+        px_out *into = piece->whole == NULL ? find_piece(first, piece, piece) : NULL;
+        if (into == NULL) {
+            last = piece;
+            continue;
+        }
+        px_buf_append_slice(&into->text, px_buf_slice(&piece->text));
+        px_must(px_buf_status(&into->text));
+        last->next = piece->next;
+        px_out_free(piece);
+    }
+}
+
+px_out *px_outs_merge(px_out *chain)
+{
+    for (px_out *at = chain; at != NULL;) {
+        px_out *end = NULL;
+        size_t n = run_length(at, &end);
+        if (n > PX_STREAM_RUNS) {
+            merge_run(at, end);
+        }
+        at = n > 0 ? end : at->next;
+    }
+    return chain;
+}

@@ -1,0 +1,287 @@
+// The five sockets of a Jupyter kernel: shell, control and stdin are ROUTERs, iopub is an XPUB that welcomes its subscribers (JEP 65), hb
+// echoes. All are bound before Python exists, so a front end's first connect succeeds and its requests wait here.
+//
+// Ports that the connection file names are bound as they are, or the start fails; those it leaves open are chosen by the system and
+// written back (kernel facts: a port of 0 or none). With ipc a "port" n is the path <ip>-<n>.
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/need.h"
+#include "io/transport.h"
+#include "px/json.h"
+#include "px/log.h"
+#include "px/socket.h"
+
+typedef struct jupyter {
+    px_transport transport; // first
+    px_config *config;
+    px_io *io;
+    px_context *context;
+    px_socket *sockets[PX_CHANNELS];
+} jupyter;
+
+#define BUDGET 256 // messages that one socket may have served before the others get their turn
+
+static jupyter *of(px_transport *transport)
+{
+    return PX_CONTAINER(transport, jupyter, transport);
+}
+
+static uint16_t *port_of(px_connection *connection, px_channel channel)
+{
+    switch (channel) {
+    case PX_SHELL:
+        return &connection->shell_port;
+    case PX_CONTROL:
+        return &connection->control_port;
+    case PX_STDIN:
+        return &connection->stdin_port;
+    case PX_IOPUB:
+        return &connection->iopub_port;
+    default:
+        return &connection->hb_port;
+    }
+}
+
+// --- binding ------------------------------------------------------------------------------------
+
+static px_err bind_tcp(px_socket *socket, const px_connection *connection, uint16_t *port,
+                       px_error *reterr)
+{
+    char address[sizeof(connection->ip) + 32];
+    const char *ip = strcmp(connection->ip, "*") == 0 ? "0.0.0.0" : connection->ip;
+    if (*port == 0) {
+        (void)snprintf(address, sizeof(address), "tcp://%s:*", ip);
+    } else {
+        (void)snprintf(address, sizeof(address), "tcp://%s:%u", ip, *port);
+    }
+    uint16_t bound = 0;
+    PX_TRY(px_socket_bind(socket, address, &bound, reterr));
+    *port = bound;
+    return PX_OK;
+}
+
+static px_err bind_ipc(px_socket *socket, const px_connection *connection, uint16_t *port,
+                       px_error *reterr)
+{
+    char path[sizeof(connection->ip) + 16];
+    char address[sizeof(path) + 8];
+    uint16_t number = *port != 0 ? *port : 1;
+    (void)snprintf(path, sizeof(path), "%s-%u", connection->ip, number);
+    while (*port == 0 && number < UINT16_MAX && access(path, F_OK) == 0) {
+        number++;
+        (void)snprintf(path, sizeof(path), "%s-%u", connection->ip, number);
+    }
+    (void)snprintf(address, sizeof(address), "ipc://%s", path);
+    PX_TRY(px_socket_bind(socket, address, NULL, reterr));
+    *port = number;
+    return PX_OK;
+}
+
+static px_err open_channel(jupyter *self, px_channel channel, px_error *reterr)
+{
+    px_connection *connection = &self->config->connection;
+    px_socket_kind kind = channel == PX_IOPUB ? PX_XPUB : PX_ROUTER;
+    PX_TRY(px_socket_open(self->context, kind, &self->sockets[channel]));
+    px_socket *socket = self->sockets[channel];
+    if (connection->has_curve) {
+        PX_TRY(px_socket_use_curve_server(socket, &connection->curve));
+    }
+    uint16_t *port = port_of(connection, channel);
+    if (strcmp(connection->transport, "ipc") == 0) {
+        return bind_ipc(socket, connection, port, reterr);
+    }
+    return bind_tcp(socket, connection, port, reterr);
+}
+
+// --- receiving ----------------------------------------------------------------------------------
+
+// serve reads one request channel. True: there may be more.
+static bool serve(jupyter *self, px_channel channel)
+{
+    for (int n = 0; n < BUDGET; n++) {
+        PX_AUTO_FRAMES frames = {0};
+        if (px_socket_recv(self->sockets[channel], &frames) != PX_OK) {
+            return false;
+        }
+        px_io_receive(self->io, channel, &frames);
+    }
+    return true;
+}
+
+static void shell_ready(void *context, int events)
+{
+    (void)events;
+    (void)serve(context, PX_SHELL);
+}
+
+static void control_ready(void *context, int events)
+{
+    (void)events;
+    (void)serve(context, PX_CONTROL);
+}
+
+static void stdin_ready(void *context, int events)
+{
+    (void)events;
+    (void)serve(context, PX_STDIN);
+}
+
+static void hb_ready(void *context, int events)
+{
+    (void)events;
+    jupyter *self = context;
+    for (int n = 0; n < BUDGET; n++) {
+        PX_AUTO_FRAMES frames = {0};
+        if (px_socket_recv(self->sockets[PX_HB], &frames) != PX_OK) {
+            return;
+        }
+        (void)px_socket_send(self->sockets[PX_HB], &frames); // who asked may be gone
+    }
+}
+
+// welcome greets whoever subscribed, so that a client knows that it will miss nothing from here on.
+static px_err welcome(jupyter *self, px_slice subscription)
+{
+    PX_AUTO_FRAMES frames = {0};
+    PX_AUTO_BUF content = {0};
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key(&w, "subscription");
+    px_jsonw_slice(&w, subscription);
+    px_jsonw_end_object(&w);
+    PX_TRY(px_buf_status(&content));
+    PX_TRY(px_frames_push_copy(&frames, subscription));
+    const px_outgoing message = {.msg_type = "iopub_welcome", .content = px_buf_slice(&content)};
+    px_io_lock(self->io);
+    px_err err = px_session_compose(px_io_session(self->io), &message, &frames);
+    px_io_unlock(self->io);
+    return err == PX_OK ? px_socket_send(self->sockets[PX_IOPUB], &frames) : err;
+}
+
+static void iopub_ready(void *context, int events)
+{
+    (void)events;
+    jupyter *self = context;
+    for (int n = 0; n < BUDGET; n++) {
+        PX_AUTO_FRAMES frames = {0};
+        if (px_socket_recv(self->sockets[PX_IOPUB], &frames) != PX_OK) {
+            return;
+        }
+        px_slice frame = px_frames_count(&frames) > 0 ? px_frames_get(&frames, 0) : (px_slice){0};
+        if (frame.size == 0 || frame.data[0] != 1) {
+            continue; // somebody unsubscribed
+        }
+        px_err err = welcome(self, px_slice_of(frame.data + 1, frame.size - 1));
+        if (err != PX_OK) {
+            px_log_warning("a subscriber was not welcomed", "cause=%s", px_err_text(err));
+        }
+    }
+}
+
+static void drain(px_transport *transport)
+{
+    while (serve(of(transport), PX_SHELL)) {
+    }
+}
+
+// --- opening and closing ------------------------------------------------------------------------
+
+static px_err add_sources(jupyter *self)
+{
+    px_ready *const ready[PX_CHANNELS] = {shell_ready, control_ready, stdin_ready, iopub_ready,
+                                          hb_ready};
+    for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
+        PX_TRY(px_loop_add_socket(px_io_loop(self->io), px_channel_name(channel),
+                                  self->sockets[channel], ready[channel], self, NULL));
+    }
+    return PX_OK;
+}
+
+static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
+{
+    jupyter *self = of(transport);
+    px_config *config = self->config;
+    self->io = io;
+    PX_TRY(px_context_new(&self->context));
+    for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
+        PX_TRY(open_channel(self, channel, reterr));
+    }
+    if (config->write_connection) {
+        PX_TRY(px_connection_write(config->connection_file, &config->connection, reterr));
+    }
+    return add_sources(self);
+}
+
+static void close_jupyter(px_transport *transport)
+{
+    jupyter *self = of(transport);
+    for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
+        px_socket_close(self->sockets[channel]);
+    }
+    px_context_free(self->context);
+    if (self->config->remove_connection) {
+        (void)unlink(self->config->connection_file); // it may be gone already
+    }
+    free(self);
+}
+
+// --- sending ------------------------------------------------------------------------------------
+
+static px_err send_message(px_transport *transport, px_channel channel, const px_parent *to,
+                           px_slice topic, const px_outgoing *outgoing)
+{
+    jupyter *self = of(transport);
+    PX_AUTO_FRAMES frames = {0};
+    if (channel == PX_IOPUB) {
+        PX_TRY(px_frames_push_copy(&frames, topic));
+    } else if (to == NULL || px_frames_count(&to->idents) == 0) {
+        return PX_EINVAL; // nobody to send it to
+    } else {
+        PX_TRY(px_frames_share(&frames, &to->idents, 0, px_frames_count(&to->idents)));
+    }
+    PX_TRY(px_session_compose(px_io_session(self->io), outgoing, &frames));
+    return px_socket_send(self->sockets[channel], &frames);
+}
+
+static px_err send_raw(px_transport *transport, px_channel channel, const px_frames *frames)
+{
+    return px_socket_send(of(transport)->sockets[channel], frames);
+}
+
+static void write_connection(px_transport *transport, px_buf *out)
+{
+    px_connection *connection = &of(transport)->config->connection;
+    static const char *const keys[PX_CHANNELS] = {"shell_port", "control_port", "stdin_port",
+                                                  "iopub_port", "hb_port"};
+    px_jsonw w = px_jsonw_to(out);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "ok");
+    for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
+        px_jsonw_key_int(&w, keys[channel], *port_of(connection, channel));
+    }
+    px_jsonw_end_object(&w);
+}
+
+static const px_transport_ops jupyter_ops = {
+    .name = "jupyter",
+    .any_thread = false,
+    .statuses = true,
+    .open = open_jupyter,
+    .send = send_message,
+    .send_raw = send_raw,
+    .drain = drain,
+    .connection = write_connection,
+    .close = close_jupyter,
+};
+
+px_err px_transport_jupyter_new(px_config *config, px_transport **ret_transport)
+{
+    jupyter *self = px_need_zeroed(sizeof(*self));
+    self->transport.ops = &jupyter_ops;
+    self->config = config;
+    *ret_transport = &self->transport;
+    return PX_OK;
+}

@@ -1,0 +1,194 @@
+// The order in which a kernel starts and stops.
+//
+// Start: command line and connection file; px-io, which binds; then Python. From a few milliseconds after main()
+// heartbeats and kernel_info are answered and requests wait in the inbox, while Python and IPython still load.
+// Stop: Python's loop returns, Python is finalised (user code's atexit and destructors may still print), px-io sends what is left and
+// closes. A request to shut down has a deadline (io/ending.c), so the process ends even when Python does not.
+
+#include <Python.h>
+
+#include "kernel.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/io.h"
+#include "io/need.h"
+#include "io/transport.h"
+#include "options.h"
+#include "py/interp.h"
+#include "px/log.h"
+
+#pragma weak px_zygote_main
+#pragma weak px_transport_engine_new
+
+px_kernel *px_kernel_current;
+
+static int fail(const char *program, const px_error *error)
+{
+    (void)fprintf(stderr, "%s: %s\n", program, error->text);
+    return 1;
+}
+
+// find_ipython takes IPython's version from the name of its folder of metadata: importing it would take 0.2 s.
+static void find_ipython(const char *site_packages, char *ret_version, size_t size)
+{
+    static const char prefix[] = "ipython-";
+    (void)snprintf(ret_version, size, "9.0");
+    DIR *folder = site_packages != NULL ? opendir(site_packages) : NULL;
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) { // NOLINT(concurrency-mt-unsafe)
+        const char *name = entry->d_name;
+        const char *end = strstr(name, ".dist-info");
+        if (strncasecmp(name, prefix, sizeof(prefix) - 1) == 0 && end != NULL) {
+            const char *version = name + sizeof(prefix) - 1;
+            (void)snprintf(ret_version, size, "%.*s", (int)(end - version), version);
+            break;
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+}
+
+static void find_versions(const char *site_packages, px_config *config)
+{
+    const char *version = Py_GetVersion(); // may be called before initialisation
+    size_t length = strcspn(version, " ");
+    (void)snprintf(config->python_version, sizeof(config->python_version), "%.*s", (int)length,
+                   version);
+    find_ipython(site_packages, config->implementation_version,
+                 sizeof(config->implementation_version));
+}
+
+// start_kernel makes the kernel of this process and opens its transport.
+static px_err start_kernel(const px_config *config, px_error *reterr)
+{
+    px_kernel *kernel = px_need_zeroed(sizeof(*kernel));
+    kernel->config = *config;
+    px_must(px_mailbox_init(&kernel->inbox));
+    px_must(px_mailbox_init(&kernel->answers));
+    px_must(px_outbox_init(&kernel->outbox));
+    px_must(px_interrupt_init(&kernel->interrupt));
+    px_must(px_capture_init(&kernel->capture, &kernel->outbox, config->capture_fds));
+    px_transport *transport = NULL;
+    if (config->engine) {
+        PX_TRY(px_transport_engine_new(&kernel->config, &transport));
+    } else {
+        PX_TRY(px_transport_jupyter_new(&kernel->config, &transport));
+    }
+    px_kernel_current = kernel;
+    return px_io_start(kernel, transport, reterr);
+}
+
+static void say_how_to_connect(const px_options *options, const px_config *config)
+{
+    if (options->connection == NULL) {
+        (void)fprintf(stderr,
+                      "pxkernel: no connection file was given; made %s\n"
+                      "Front ends normally start the kernel themselves. To connect one to this:\n"
+                      "    jupyter console --existing %s\n",
+                      config->connection_file, config->connection_file);
+    }
+}
+
+static int run(const px_launch *launch, const px_options *options, const char *program)
+{
+    px_error error = {0};
+    px_config config;
+    if (px_options_config(options, &config, &error) != PX_OK) {
+        return fail(program, &error);
+    }
+    find_versions(launch->site_packages, &config);
+    if (start_kernel(&config, &error) != PX_OK) {
+        return fail(program, &error);
+    }
+    px_interrupt_early(&px_kernel_current->interrupt);
+    say_how_to_connect(options, &config);
+    if (launch->python != NULL &&
+        px_interp_init(launch, launch->argc, launch->argv, &error) != PX_OK) {
+        (void)fail(program, &error);
+        px_io_stop(px_kernel_current->io);
+        return 1;
+    }
+    return px_interp_run();
+}
+
+int px_kernel_main(const px_launch *launch)
+{
+    px_options options;
+    px_error error = {0};
+    if (px_options_read(launch->argc, launch->argv, &options, &error) != PX_OK) {
+        (void)fail("pxkernel", &error);
+        return 2;
+    }
+    px_log_setup(options.log_level, STDERR_FILENO);
+    switch (options.mode) {
+    case PX_MODE_DONE:
+        return 0;
+    case PX_MODE_ZYGOTE:
+        return px_zygote_main(launch);
+    default:
+        break;
+    }
+    int status = run(launch, &options, options.mode == PX_MODE_ENGINE ? "pxengine" : "pxkernel");
+    if (Py_IsInitialized()) {
+        px_kernel_exit(status);
+    }
+    return status;
+}
+
+int px_kernel_run_hosted(int argc, char **argv)
+{
+    const px_launch launch = {.argc = argc, .argv = argv};
+    px_options options;
+    px_error error = {0};
+    if (px_options_read(argc, argv, &options, &error) != PX_OK) {
+        (void)fail("pxkernel", &error);
+        return 2;
+    }
+    px_log_setup(options.log_level, STDERR_FILENO);
+    if (options.mode == PX_MODE_DONE || options.mode == PX_MODE_ZYGOTE) {
+        return options.mode == PX_MODE_DONE ? 0 : 2;
+    }
+    return run(&launch, &options, "pxkernel");
+}
+
+int px_engine_run(const px_engine_args *args)
+{
+    px_error error = {0};
+    px_options options = {
+        .mode = PX_MODE_ENGINE,
+        .log_level = PX_LOG_WARNING,
+        .engine_id = args->engine,
+        .token = args->token,
+        .cluster_file = args->cluster_file,
+    };
+    px_config config;
+    if (px_options_config(&options, &config, &error) != PX_OK) {
+        return fail("pxengine", &error);
+    }
+    find_versions(NULL, &config);
+    if (start_kernel(&config, &error) != PX_OK) {
+        return fail("pxengine", &error);
+    }
+    px_interrupt_early(&px_kernel_current->interrupt);
+    return px_interp_run();
+}
+
+void px_kernel_exit(int status)
+{
+    px_kernel *kernel = px_kernel_current;
+    if (Py_FinalizeEx() < 0 && status == 0) {
+        status = 120; // as Python itself: standard streams could not be flushed
+    }
+    if (kernel != NULL && kernel->io != NULL) {
+        px_capture_stop(&kernel->capture);
+        px_io_stop(kernel->io);
+        px_ending_group(true);
+    }
+    (void)fflush(NULL);
+    _exit(status);
+}

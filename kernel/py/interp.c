@@ -1,0 +1,57 @@
+// Python in our executable. executable is the environment's interpreter, so sys.executable, sys.prefix and site-packages are what they
+// are for `python`, and a child started from sys.executable (multiprocessing's spawn, %pip, debugpy's adapter) lands in the same place.
+
+#include <Python.h>
+
+#include "py/interp.h"
+
+#include "py/python.h"
+
+static px_err failed(PyStatus status, PyConfig *config, px_error *reterr)
+{
+    px_err err = px_error_set(reterr, PX_EIO, "Python did not start: %s%s%s",
+                              status.func != NULL ? status.func : "", status.func != NULL ? ": " : "",
+                              status.err_msg != NULL ? status.err_msg : "no reason given");
+    PyConfig_Clear(config);
+    return err;
+}
+
+px_err px_interp_init(const px_launch *launch, int argc, char **argv, px_error *reterr)
+{
+    PyConfig config;
+    PyConfig_InitPythonConfig(&config);
+    config.parse_argv = 0;
+    config.install_signal_handlers = 1;
+    PyStatus status = PyConfig_SetBytesString(&config, &config.executable, launch->python);
+    if (!PyStatus_Exception(status)) {
+        status = PyConfig_SetBytesArgv(&config, argc, argv);
+    }
+    if (!PyStatus_Exception(status)) {
+        status = Py_InitializeFromConfig(&config);
+    }
+    if (PyStatus_Exception(status)) {
+        return failed(status, &config, reterr);
+    }
+    PyConfig_Clear(&config);
+    return PX_OK;
+}
+
+int px_interp_run(void)
+{
+    px_py_forked_init(px_kernel_current);
+    PyObject *boot = PyImport_ImportModule("pxkernel.boot");
+    bool ready = boot != NULL && px_module_fill() == 0 && px_py_signals_init() == 0;
+    PyObject *result = ready ? PyObject_CallMethod(boot, "run", NULL) : NULL;
+    int status = 1;
+    if (result != NULL) {
+        long value = PyLong_Check(result) ? PyLong_AsLong(result) : 0;
+        status = (int)value;
+    }
+    if (PyErr_Occurred()) {
+        PyErr_Print();
+        status = 1;
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(boot);
+    return status;
+}

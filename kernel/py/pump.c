@@ -1,0 +1,605 @@
+// The pump: requests from the inbox to Python's dispatch, one at a time, in order.
+//
+// It runs as the reader callback of the inbox's descriptor, on the main thread's asyncio loop, and returns to the loop after each
+// execute request, so that background tasks go on between cells; cheap requests (comms) are served many to a call. The life of a
+// request is in _kernel.pyi. Around dispatch stand: interrupts armed before `busy` is said and fenced off after `idle`; captured output
+// read before the reply; the reply held back until the handler is done, so that it stands behind all outputs.
+//
+// A cell that awaits keeps its place: nothing but comm messages (widgets) and control requests is served meanwhile, and these get
+// no status of their own.
+//
+// An execute request that fails with stop_on_error has the ones behind it aborted: those that were sent before the client could see the
+// failure. To know them, a marker goes in front of the reply: px-io reads its socket dry at that point, posts what it finds and
+// then says so (PX_NOTICE_ABORT_END).
+
+#include "py/python.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/member.h"
+
+#define COMM_BUDGET 64                   // cheap requests served before the loop gets its turn
+#define TIME_BUDGET (2 * PX_NS_PER_MS)
+
+typedef struct queue {
+    px_letter *first, *last;
+} queue;
+
+static queue shell_queue, control_queue;
+static px_request_object *async_request; // its handler is a task that has not ended
+static bool busy;
+static bool aborting;
+static bool nudged;
+
+bool px_py_busy(void)
+{
+    return busy;
+}
+
+static void push(queue *q, px_letter *letter)
+{
+    letter->next = NULL;
+    if (q->last != NULL) {
+        q->last->next = letter;
+    } else {
+        q->first = letter;
+    }
+    q->last = letter;
+}
+
+static px_request *pop(queue *q)
+{
+    px_letter *letter = q->first;
+    if (letter == NULL) {
+        return NULL;
+    }
+    q->first = letter->next;
+    if (q->first == NULL) {
+        q->last = NULL;
+    }
+    return PX_CONTAINER(letter, px_request, letter);
+}
+
+void px_py_nudge(void)
+{
+    px_kernel *kernel = px_kernel_current;
+    if (nudged || kernel == NULL) {
+        return;
+    }
+    nudged = true;
+    px_letter *letter = px_need_zeroed(sizeof(*letter));
+    letter->kind = PX_NOTICE_NUDGE;
+    px_mailbox_post(&kernel->inbox, letter);
+}
+
+// --- replies ------------------------------------------------------------------------------------
+
+static px_out *status_out(px_parent *parent, const char *state)
+{
+    px_out *out = px_out_new(PX_OUT_PUBLISH, parent);
+    (void)snprintf(out->msg_type, sizeof(out->msg_type), "status");
+    PX_AUTO_BUF text = {0};
+    px_buf_printf(&text, "{\"execution_state\":\"%s\"}", state);
+    px_must(px_buf_status(&text));
+    px_must(px_bytes_copy(px_buf_slice(&text), &out->content));
+    return out;
+}
+
+// reply_out makes a reply of C's own.
+static px_out *reply_out(const px_request *request, px_slice content, const char *status)
+{
+    px_out *out = px_out_new(PX_OUT_REPLY, request->parent);
+    out->channel = request->channel;
+    px_reply_type(request->message->msg_type, out->msg_type, sizeof(out->msg_type));
+    px_must(px_bytes_copy(content, &out->content));
+    PX_AUTO_BUF text = {0};
+    px_buf_printf(&text,
+                  "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":\"%s\"}",
+                  request->started, px_kernel_current->config.ident, status);
+    px_must(px_buf_status(&text));
+    px_must(px_bytes_copy(px_buf_slice(&text), &out->metadata));
+    return out;
+}
+
+static bool wants_statuses(const px_kernel *kernel)
+{
+    return kernel->io->transport->ops->statuses;
+}
+
+// link_outs chains entries, leaving out NULLs.
+static px_out *link_outs(px_out *const *outs, size_t n)
+{
+    px_out *first = NULL;
+    for (size_t i = n; i-- > 0;) {
+        if (outs[i] != NULL) {
+            outs[i]->next = first;
+            first = outs[i];
+        }
+    }
+    return first;
+}
+
+static void send_outs(px_kernel *kernel, px_out *const *outs, size_t n)
+{
+    px_out *chain = link_outs(outs, n);
+    if (chain == NULL) {
+        return;
+    }
+    if (kernel->io->transport->ops->any_thread) {
+        px_outbox_post_quiet(&kernel->outbox, chain);
+        px_io_push(kernel->io);
+    } else {
+        px_outbox_post(&kernel->outbox, chain);
+    }
+}
+
+static void abort_request(px_kernel *kernel, px_request *request)
+{
+    bool statuses = wants_statuses(kernel);
+    px_stamp_now(request->started);
+    px_out *const outs[] = {
+        statuses ? status_out(request->parent, "busy") : NULL,
+        reply_out(request, PX_SLICE_LITERAL("{\"status\":\"aborted\"}"), "aborted"),
+        statuses ? status_out(request->parent, "idle") : NULL,
+    };
+    send_outs(kernel, outs, 3);
+    px_request_free(request);
+}
+
+// error_reply says what became of a request whose handler raised, or gave no reply.
+static px_out *error_reply(const px_request *request, PyObject *error)
+{
+    PX_AUTO_BUF content = {0};
+    PX_AUTO_PY PyObject *text = error != NULL ? PyObject_Str(error) : NULL;
+    if (error != NULL && text == NULL) {
+        PyErr_Clear();
+    }
+    const char *evalue = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
+    if (evalue == NULL) {
+        PyErr_Clear();
+        evalue = error == NULL ? "the request was not answered" : "";
+    }
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    px_jsonw_key_string(&w, "status", "error");
+    px_jsonw_key_string(&w, "ename", error != NULL ? Py_TYPE(error)->tp_name : "NoReply");
+    px_jsonw_key_string(&w, "evalue", evalue);
+    px_jsonw_key(&w, "traceback");
+    px_jsonw_array(&w);
+    px_jsonw_end_array(&w);
+    px_jsonw_end_object(&w);
+    px_must(px_buf_status(&content));
+    return reply_out(request, px_buf_slice(&content), "error");
+}
+
+static bool is_known_request(const px_request *request)
+{
+    const char *type = request->message->msg_type;
+    size_t length = strlen(type);
+    return request->message->type != PX_MSG_UNKNOWN && length > 8 &&
+           strcmp(type + length - 8, "_request") == 0;
+}
+
+static bool must_abort(const px_request_object *object)
+{
+    const px_message *message = object->request->message;
+    return object->reply_failed && message->type == PX_MSG_EXECUTE_REQUEST &&
+           object->request->channel == PX_SHELL &&
+           !px_member_is(message->content, "stop_on_error", "false") &&
+           !px_member_is(message->content, "silent", "true");
+}
+
+// --- the end of a request -----------------------------------------------------------------------
+
+// finish sends the reply and idle of a request. Takes object. error is what its handler raised, or NULL.
+static void finish(px_kernel *kernel, px_request_object *object, PyObject *error, bool with_status)
+{
+    px_request *request = object->request;
+    if (object->reply == NULL && is_known_request(request)) {
+        object->reply = error_reply(request, error);
+        object->reply_failed = true;
+    }
+    (void)fflush(stdout); // what C libraries printed
+    px_capture_drain(&kernel->capture, true);
+    aborting = aborting || must_abort(object);
+    px_out *const outs[] = {
+        must_abort(object) ? px_out_new(PX_OUT_ABORT, NULL) : NULL,
+        object->reply,
+        with_status ? status_out(request->parent, "idle") : NULL,
+    };
+    object->reply = NULL;
+    send_outs(kernel, outs, 3);
+    Py_DECREF((PyObject *)object);
+}
+
+// leave ends what arm began: no interrupt for this request from here on.
+static void leave(px_kernel *kernel)
+{
+    px_interrupt_end(&kernel->interrupt);
+    px_py_signals_fence();
+    busy = false;
+}
+
+// after_fork ends a forked child that came out of its cell: it is no kernel.
+static void after_fork(void)
+{
+    if (px_py_is_child()) {
+        px_py_child_flush();
+        (void)fflush(NULL);
+        _exit(0);
+    }
+}
+
+static void ask_exit(px_kernel *kernel)
+{
+    if (px_py.exit == NULL) {
+        return;
+    }
+    PyObject *restart = PyBool_FromLong(atomic_load(&kernel->restart));
+    PyObject *result = PyObject_CallOneArg(px_py.exit, restart);
+    Py_DECREF(restart);
+    if (result == NULL) {
+        px_py_log_exception("the loop could not be stopped");
+    }
+    Py_XDECREF(result);
+}
+
+static void end_request(px_kernel *kernel, px_request_object *object, PyObject *error)
+{
+    finish(kernel, object, error, wants_statuses(kernel));
+    leave(kernel);
+    if (atomic_load(&kernel->exiting)) {
+        ask_exit(kernel);
+    }
+}
+
+// task_done is the callback of an async request's task.
+static PyObject *task_done(PyObject *self, PyObject *task)
+{
+    (void)self;
+    px_kernel *kernel = px_kernel_current;
+    px_request_object *object = async_request;
+    if (object == NULL || px_py_is_child()) {
+        after_fork();
+        Py_RETURN_NONE;
+    }
+    async_request = NULL;
+    Py_CLEAR(px_py.task);
+    PX_AUTO_PY PyObject *error = PyObject_CallMethod(task, "exception", NULL);
+    if (error == NULL) { // cancelled
+        PyObject *type = NULL;
+        PyObject *traceback = NULL;
+        PyErr_Fetch(&type, &error, &traceback);
+        PyErr_NormalizeException(&type, &error, &traceback);
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
+    }
+    end_request(kernel, object, error == Py_None ? NULL : error);
+    px_py_nudge();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef task_done_def = {"request_done", task_done, METH_O, NULL};
+
+// --- serving ------------------------------------------------------------------------------------
+
+// set_current makes the request the one that output belongs to.
+static void set_current(px_kernel *kernel, const px_request_object *object)
+{
+    Py_XSETREF(px_py.current, Py_NewRef((PyObject *)object->parent));
+    px_outbox_set_current(&kernel->outbox, object->parent->parent);
+}
+
+// await_task leaves the request to its task. False: it is no task, or not for us.
+static bool await_task(px_request_object *object, PyObject *task)
+{
+    PX_AUTO_PY PyObject *done = PyCFunction_New(&task_done_def, NULL);
+    PyObject *added = done != NULL ? PyObject_CallMethod(task, "add_done_callback", "O", done) : NULL;
+    if (added == NULL) {
+        px_py_log_exception("dispatch gave neither None nor a task");
+        return false;
+    }
+    Py_DECREF(added);
+    async_request = object;
+    px_py.task = Py_NewRef(task);
+    px_py_signals_async();
+    return true;
+}
+
+// take_error gives the exception that is set, after logging it.
+static PyObject *take_error(const px_request *request)
+{
+    PyObject *type = NULL;
+    PyObject *error = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (error == NULL) {
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
+        return NULL;
+    }
+    if (traceback != NULL) {
+        (void)PyException_SetTraceback(error, traceback);
+    }
+    Py_INCREF(error);
+    PyErr_Restore(type, error, traceback);
+    px_py_log_exception(request->message->msg_type);
+    return error;
+}
+
+static PyObject *call_dispatch(const px_request_object *object)
+{
+    if (px_py.dispatch == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "set_dispatch was not called");
+        return NULL;
+    }
+    return PyObject_CallOneArg(px_py.dispatch, (PyObject *)object);
+}
+
+// serve runs one request that nothing else runs beside.
+static void serve(px_kernel *kernel, px_request *request)
+{
+    px_request_object *object = px_py_request_new(request);
+    if (object == NULL) {
+        px_py_log_exception("a request was lost");
+        return;
+    }
+    busy = true;
+    px_py_signals_arm();
+    bool interrupted = px_interrupt_begin(&kernel->interrupt);
+    set_current(kernel, object);
+    px_stamp_now(request->started);
+    if (wants_statuses(kernel)) {
+        px_out *const outs[] = {status_out(request->parent, "busy")};
+        send_outs(kernel, outs, 1);
+    }
+    if (interrupted) {
+        PyErr_SetInterrupt();
+    }
+    PX_AUTO_PY PyObject *result = call_dispatch(object);
+    after_fork();
+    PX_AUTO_PY PyObject *error = result == NULL ? take_error(request) : NULL;
+    if (result != NULL && result != Py_None && await_task(object, result)) {
+        return;
+    }
+    end_request(kernel, object, error);
+}
+
+// serve_beside runs a comm message or a control request while an async cell waits.
+static void serve_beside(px_kernel *kernel, px_request *request)
+{
+    px_request_object *object = px_py_request_new(request);
+    if (object == NULL) {
+        px_py_log_exception("a request was lost");
+        return;
+    }
+    PX_AUTO_PY PyObject *before = Py_XNewRef(px_py.current);
+    px_stamp_now(request->started);
+    set_current(kernel, object);
+    PX_AUTO_PY PyObject *result = call_dispatch(object);
+    after_fork();
+    PX_AUTO_PY PyObject *error = result == NULL ? take_error(request) : NULL;
+    finish(kernel, object, error, request->channel == PX_CONTROL && wants_statuses(kernel));
+    if (before != NULL) {
+        Py_XSETREF(px_py.current, Py_NewRef(before));
+        px_outbox_set_current(&kernel->outbox, ((px_parent_object *)before)->parent);
+    }
+}
+
+static bool is_comm(const px_request *request)
+{
+    px_msg_type type = request->message->type;
+    return type == PX_MSG_COMM_OPEN || type == PX_MSG_COMM_MSG || type == PX_MSG_COMM_CLOSE;
+}
+
+// take_comm removes the first comm message from the shell's queue.
+static px_request *take_comm(void)
+{
+    px_letter **link = &shell_queue.first;
+    px_letter *before = NULL;
+    while (*link != NULL && !is_comm(PX_CONTAINER(*link, px_request, letter))) {
+        before = *link;
+        link = &(*link)->next;
+    }
+    px_letter *letter = *link;
+    if (letter == NULL) {
+        return NULL;
+    }
+    *link = letter->next;
+    if (shell_queue.last == letter) {
+        shell_queue.last = before;
+    }
+    return PX_CONTAINER(letter, px_request, letter);
+}
+
+// read_inbox sorts what came: requests into their queues, notices at once.
+static void read_inbox(px_kernel *kernel)
+{
+    px_letter *letter = px_mailbox_take(&kernel->inbox);
+    while (letter != NULL) {
+        px_letter *next = letter->next;
+        if (letter->kind == PX_NOTICE_REQUEST) {
+            px_request *request = PX_CONTAINER(letter, px_request, letter);
+            if (aborting && request->channel == PX_SHELL &&
+                request->message->type == PX_MSG_EXECUTE_REQUEST) {
+                abort_request(kernel, request);
+            } else {
+                push(request->channel == PX_CONTROL ? &control_queue : &shell_queue, letter);
+            }
+        } else {
+            switch ((px_notice)letter->kind) {
+            case PX_NOTICE_ABORT_END:
+                aborting = false;
+                break;
+            case PX_NOTICE_EXIT:
+                if (!busy || async_request != NULL) {
+                    ask_exit(kernel);
+                }
+                break;
+            case PX_NOTICE_NUDGE:
+                nudged = false;
+                break;
+            default:
+                break;
+            }
+            free(letter);
+        }
+        letter = next;
+    }
+}
+
+// abort_queued aborts the execute requests that were here already when one failed.
+static void abort_queued(px_kernel *kernel)
+{
+    queue kept = {0};
+    px_request *request;
+    while ((request = pop(&shell_queue)) != NULL) {
+        if (request->message->type == PX_MSG_EXECUTE_REQUEST) {
+            abort_request(kernel, request);
+        } else {
+            push(&kept, &request->letter);
+        }
+    }
+    shell_queue = kept;
+}
+
+static px_request *next_request(void)
+{
+    px_request *request = pop(&control_queue);
+    if (request == NULL) {
+        request = async_request != NULL ? take_comm() : pop(&shell_queue);
+    }
+    return request;
+}
+
+static PyObject *pump(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    px_kernel *kernel = px_kernel_current;
+    if (kernel == NULL || px_py_is_child() || busy != (async_request != NULL)) {
+        Py_RETURN_NONE; // no kernel, a forked child, or called from inside a request
+    }
+    px_py_release_some();
+    read_inbox(kernel);
+    px_ns start = px_now();
+    for (int served = 0; px_py.started && !atomic_load(&kernel->exiting); served++) {
+        if (served == COMM_BUDGET || (served > 0 && px_now() - start > TIME_BUDGET)) {
+            px_py_nudge();
+            break;
+        }
+        px_request *request = next_request();
+        if (request == NULL) {
+            break;
+        }
+        bool cell = request->message->type == PX_MSG_EXECUTE_REQUEST;
+        if (async_request != NULL) {
+            serve_beside(kernel, request);
+        } else {
+            serve(kernel, request);
+        }
+        if (aborting) {
+            abort_queued(kernel);
+        }
+        if (cell) {
+            if (shell_queue.first != NULL || control_queue.first != NULL) {
+                px_py_nudge();
+            }
+            break;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+// --- the module's functions ---------------------------------------------------------------------
+
+static PyObject *keep(PyObject **slot, PyObject *value)
+{
+    Py_XSETREF(*slot, value == Py_None ? NULL : Py_NewRef(value));
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_dispatch(PyObject *module, PyObject *dispatch)
+{
+    (void)module;
+    return keep(&px_py.dispatch, dispatch);
+}
+
+static PyObject *set_exit(PyObject *module, PyObject *callback)
+{
+    (void)module;
+    return keep(&px_py.exit, callback);
+}
+
+static PyObject *interrupt_async(PyObject *module, PyObject *callback)
+{
+    (void)module;
+    return keep(&px_py.cancel, callback);
+}
+
+static PyObject *is_busy(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(busy);
+}
+
+static PyObject *exit_requested(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    px_kernel *kernel = px_py_kernel();
+    return kernel != NULL ? PyBool_FromLong(atomic_load(&kernel->exiting)) : NULL;
+}
+
+static PyObject *request_exit(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int restart = 0;
+    px_kernel *kernel = px_py_kernel();
+    if (kernel == NULL || !PyArg_ParseTuple(args, "|p:request_exit", &restart)) {
+        return NULL;
+    }
+    atomic_store(&kernel->restart, restart != 0);
+    if (!px_py_is_child() && !atomic_exchange(&kernel->exiting, true) && !busy) {
+        ask_exit(kernel);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *started(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    px_kernel *kernel = px_py_kernel();
+    if (kernel == NULL) {
+        return NULL;
+    }
+    px_error error = {0};
+    if (px_capture_start(&kernel->capture, &error) != PX_OK) {
+        px_log_warning("output of C code and children is not captured", "cause=\"%s\"", error.text);
+    }
+    px_log_setup(kernel->config.log_level, px_capture_original(&kernel->capture, 1));
+    if (wants_statuses(kernel)) {
+        px_out *const outs[] = {status_out(NULL, "starting")};
+        send_outs(kernel, outs, 1);
+    }
+    px_py.started = true;
+    px_py_nudge();
+    Py_RETURN_NONE;
+}
+
+PyMethodDef px_py_pump_methods[] = {
+    {"pump", pump, METH_NOARGS, "Serve what waits; the reader callback of request_fd."},
+    {"set_dispatch", set_dispatch, METH_O, "The function that serves a Request."},
+    {"set_exit", set_exit, METH_O, "The function that stops the loop."},
+    {"interrupt_async", interrupt_async, METH_O, "What SIGINT calls while an async cell waits."},
+    {"is_busy", is_busy, METH_NOARGS, "Whether a request runs."},
+    {"exit_requested", exit_requested, METH_NOARGS, "Whether a shutdown was requested."},
+    {"request_exit", request_exit, METH_VARARGS, "End, as if a shutdown_request had come."},
+    {"started", started, METH_NOARGS, "Boot is complete: serve requests from here on."},
+    {NULL, NULL, 0, NULL},
+};

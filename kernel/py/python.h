@@ -1,0 +1,113 @@
+// python.h: what the files of the Python half share. All of it needs the GIL, except where noted. One kernel a process, so the state is
+// one struct; it is made when the module is imported.
+#ifndef PX_KERNEL_PYTHON_H
+#define PX_KERNEL_PYTHON_H
+
+#include <Python.h>
+
+#include "io/io.h"
+#include "io/need.h"
+#include "kernel.h"
+
+// PX_AUTO_PY PyObject *x = …; drops the reference at the end of the scope.
+static inline void px_py_drop(void *reference)
+{
+    Py_XDECREF(*(PyObject **)reference);
+}
+#define PX_AUTO_PY [[gnu::cleanup(px_py_drop)]]
+
+// px_py_add adds value to module and drops the reference, which may be NULL with an exception.
+static inline int px_py_add(PyObject *module, const char *name, PyObject *value)
+{
+    int status = PyModule_AddObjectRef(module, name, value);
+    Py_XDECREF(value);
+    return status;
+}
+
+typedef struct px_parent_object {
+    PyObject_HEAD
+    px_parent *parent;
+    PyObject *header, *metadata, *content; // made on first use
+} px_parent_object;
+
+typedef struct px_request_object {
+    PyObject_HEAD
+    px_request *request;
+    px_parent_object *parent;
+    PyObject *parent_header;
+    PyObject *buffers;
+    px_out *reply;     // as given so far; NULL: none
+    bool reply_failed; // its status is "error"
+} px_request_object;
+
+typedef struct px_python {
+    PyObject *module;
+    PyTypeObject *parent_type, *request_type, *stream_type, *buffer_type;
+    PyObject *decode;       // json.loads for str
+    PyObject *encode;       // json.dumps
+    PyObject *parent_var;   // ContextVar of a px_parent_object
+    PyObject *dispatch;     // set_dispatch
+    PyObject *exit;         // set_exit
+    PyObject *cancel;       // interrupt_async
+    PyObject *task;         // of the async request that runs
+    PyObject *current;      // px_parent_object of the request that runs or ran last
+    bool started;
+} px_python;
+
+extern px_python px_py;
+
+// px_py_kernel is the kernel of this process, or NULL with RuntimeError.
+px_kernel *px_py_kernel(void);
+// px_py_is_child tells if this process was forked off the kernel. No GIL needed.
+bool px_py_is_child(void);
+
+// message.c
+int px_py_message_init(PyObject *module);
+PyObject *px_py_parent_new(px_parent *parent); // references parent
+// px_py_parent_of gives the px_parent of a Parent, of None (NULL), or the current one when object is NULL. Borrowed: lives as
+// long as *ret_hold, which the caller drops. -1 with TypeError for anything else.
+int px_py_parent_of(PyObject *object, PyObject **ret_hold, px_parent **ret_parent);
+// px_py_current gives a new reference to the Parent that output belongs to here, or None.
+PyObject *px_py_current(void);
+px_request_object *px_py_request_new(px_request *request); // takes request
+PyObject *px_py_json(px_slice text);                        // parsed
+// px_py_bytes makes px_bytes of an object with a buffer: small ones copied, large ones referenced.
+px_bytes *px_py_bytes(PyObject *object);
+// px_py_text_bytes lends the bytes of an ASCII string.
+px_bytes *px_py_text_bytes(PyObject *text, px_slice slice);
+// px_py_json_bytes makes px_bytes of bytes (as they are) or of anything else (json.dumps).
+px_bytes *px_py_json_bytes(PyObject *object);
+// px_py_frames appends the buffers of a sequence.
+int px_py_frames(PyObject *sequence, px_frames *frames);
+// px_py_release_some drops the Python buffers that have been sent.
+void px_py_release_some(void);
+
+// stream.c
+int px_py_stream_init(PyObject *module);
+// px_py_child_flush writes out what streams hold in a forked child.
+void px_py_child_flush(void);
+
+// publish.c, stdin.c, pump.c: functions of the module
+extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[];
+
+// pump.c
+bool px_py_busy(void);
+// px_py_nudge has the loop call the pump again.
+void px_py_nudge(void);
+
+// signals.c
+int px_py_signals_init(void);
+void px_py_signals_arm(void);   // a request begins: SIGINT is KeyboardInterrupt
+void px_py_signals_async(void); // it awaits: SIGINT cancels
+void px_py_signals_fence(void); // it has ended: SIGINT is nothing again, and what was on its way is swallowed
+
+// forked.c
+void px_py_forked_init(px_kernel *kernel);
+
+// api.c
+int px_py_api_init(PyObject *module);
+
+// px_py_log_exception writes the exception that is set, with its traceback, to the terminal the kernel was started from, and clears it.
+void px_py_log_exception(const char *event);
+
+#endif

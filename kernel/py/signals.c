@@ -1,0 +1,106 @@
+// SIGINT, Python half: nothing while no request runs, KeyboardInterrupt while one does, a cancel while an async one waits; and the
+// fence at the end, which keeps an interrupt out of the next request.
+//
+// While idle SIGINT has a handler that does nothing, rather than being ignored: a switch from a tripped handler to
+// SIG_IGN makes Python complain, and children would inherit it. The fence: after `busy` is cleared under the lock (nobody sends any more)
+// the handler is changed back, which is a system call, so a signal that was on its way has been delivered; Python
+// checks what is pending inside signal.signal, and a KeyboardInterrupt out of that is the late one: dropped.
+
+#include "py/python.h"
+
+#include <signal.h>
+
+static PyObject *set_handler; // _signal.signal
+static PyObject *default_int; // signal.default_int_handler
+static PyObject *idle_int;
+static PyObject *async_int;
+static PyObject *sigint; // the number
+static PyObject *current_task;
+
+static PyObject *on_idle(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    Py_RETURN_NONE;
+}
+
+// cell_computes tells if the task of the async cell is what the main thread is busy with.
+static bool cell_computes(void)
+{
+    PX_AUTO_PY PyObject *task = PyObject_CallNoArgs(current_task);
+    if (task == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    return task != Py_None && task == px_py.task;
+}
+
+static PyObject *on_async(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    if (cell_computes() || px_py.cancel == NULL) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return NULL;
+    }
+    PyObject *result = PyObject_CallNoArgs(px_py.cancel);
+    px_py_nudge(); // the loop sleeps on: select is restarted after a signal
+    return result;
+}
+
+static PyMethodDef handlers[] = {
+    {"ignore_interrupt", on_idle, METH_VARARGS, "SIGINT while no request runs."},
+    {"cancel_cell", on_async, METH_VARARGS, "SIGINT while an async cell runs."},
+};
+
+// change sets the handler of SIGINT. What Python finds pending on the way is dropped: tried again, a few times.
+static void change(PyObject *handler)
+{
+    for (int attempt = 0; attempt < 5; attempt++) {
+        PyObject *before = PyObject_CallFunctionObjArgs(set_handler, sigint, handler, NULL);
+        if (before != NULL) {
+            Py_DECREF(before);
+            return;
+        }
+        PyErr_Clear();
+    }
+}
+
+void px_py_signals_arm(void)
+{
+    change(default_int);
+}
+
+void px_py_signals_async(void)
+{
+    change(async_int);
+}
+
+void px_py_signals_fence(void)
+{
+    change(idle_int);
+    if (PyErr_CheckSignals() < 0) {
+        PyErr_Clear();
+    }
+}
+
+int px_py_signals_init(void)
+{
+    PX_AUTO_PY PyObject *module = PyImport_ImportModule("_signal");
+    PX_AUTO_PY PyObject *events = PyImport_ImportModule("asyncio");
+    if (module == NULL || events == NULL) {
+        return -1;
+    }
+    set_handler = PyObject_GetAttrString(module, "signal");
+    default_int = PyObject_GetAttrString(module, "default_int_handler");
+    current_task = PyObject_GetAttrString(events, "current_task");
+    sigint = PyLong_FromLong(SIGINT);
+    idle_int = PyCFunction_New(&handlers[0], NULL);
+    async_int = PyCFunction_New(&handlers[1], NULL);
+    if (set_handler == NULL || default_int == NULL || current_task == NULL || sigint == NULL ||
+        idle_int == NULL || async_int == NULL) {
+        return -1;
+    }
+    change(idle_int);
+    return 0;
+}

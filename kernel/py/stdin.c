@@ -1,0 +1,125 @@
+// input() and getpass(): a question to the front end that sent the request, and a wait that a signal can end.
+//
+// The wait is poll() on the mailbox where px-io puts what comes on the stdin channel, without the GIL; a condition variable would not
+// return on Ctrl-C. Answers to earlier questions that nobody waits for any more are dropped first.
+
+#include "py/python.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "io/member.h"
+
+static void drop_stale(px_kernel *kernel)
+{
+    px_letter *letter = px_mailbox_take(&kernel->answers);
+    while (letter != NULL) {
+        px_letter *next = letter->next;
+        px_request_free(PX_CONTAINER(letter, px_request, letter));
+        letter = next;
+    }
+}
+
+static void ask(px_kernel *kernel, px_parent *parent, px_slice prompt, bool password)
+{
+    px_out *out = px_out_new(PX_OUT_REPLY, parent);
+    out->channel = PX_STDIN;
+    (void)snprintf(out->msg_type, sizeof(out->msg_type), "input_request");
+    PX_AUTO_BUF text = {0};
+    px_jsonw w = px_jsonw_to(&text);
+    px_jsonw_object(&w);
+    px_jsonw_key(&w, "prompt");
+    px_jsonw_slice(&w, prompt);
+    px_jsonw_key_bool(&w, "password", password);
+    px_jsonw_end_object(&w);
+    px_must(px_buf_status(&text));
+    px_must(px_bytes_copy(px_buf_slice(&text), &out->content));
+    px_capture_drain(&kernel->capture, true);
+    px_outbox_post_quiet(&kernel->outbox, out);
+    px_io_push(kernel->io);
+}
+
+// wait_answer gives the answer, or NULL with an exception.
+static px_request *wait_answer(px_kernel *kernel)
+{
+    struct pollfd item = {.fd = px_mailbox_fd(&kernel->answers), .events = POLLIN};
+    for (;;) {
+        int n;
+        Py_BEGIN_ALLOW_THREADS
+        n = poll(&item, 1, -1);
+        Py_END_ALLOW_THREADS
+        if (n < 0 && errno == EINTR) {
+            if (PyErr_CheckSignals() < 0) {
+                return NULL;
+            }
+            continue;
+        }
+        px_letter *letter = px_mailbox_take_one(&kernel->answers);
+        if (letter != NULL) {
+            return PX_CONTAINER(letter, px_request, letter);
+        }
+    }
+}
+
+static PyObject *value_of(const px_request *answer)
+{
+    px_slice value = px_member(answer->message->content, "value");
+    if (value.size == 0) {
+        return PyUnicode_FromString("");
+    }
+    PX_AUTO_PY PyObject *text = px_py_json(value);
+    if (text == NULL || !PyUnicode_Check(text)) {
+        PyErr_Clear();
+        return PyUnicode_FromString("");
+    }
+    if (PyUnicode_CompareWithASCIIString(text, "\x04") == 0) {
+        PyErr_SetNone(PyExc_EOFError);
+        return NULL;
+    }
+    return Py_NewRef(text);
+}
+
+static PyObject *input_request(PyObject *module, PyObject *args)
+{
+    (void)module;
+    const char *prompt = NULL;
+    Py_ssize_t size = 0;
+    int password = 0;
+    PyObject *given = NULL;
+    px_kernel *kernel = px_py_kernel();
+    if (kernel == NULL ||
+        !PyArg_ParseTuple(args, "s#p|O:input_request", &prompt, &size, &password, &given)) {
+        return NULL;
+    }
+    if (px_py_is_child()) {
+        PyErr_SetString(PyExc_RuntimeError, "a forked child cannot ask the front end for input");
+        return NULL;
+    }
+    PX_AUTO_PY PyObject *hold = NULL;
+    px_parent *parent = NULL;
+    if (px_py_parent_of(given == Py_None ? NULL : given, &hold, &parent) < 0) {
+        return NULL;
+    }
+    if (parent == NULL || px_frames_count(&parent->idents) == 0) {
+        PyErr_SetString(PyExc_RuntimeError, "no front end asked for this: there is nobody to answer");
+        return NULL;
+    }
+    drop_stale(kernel);
+    ask(kernel, parent, px_slice_of(prompt, (size_t)size), password != 0);
+    px_request *answer = wait_answer(kernel);
+    if (answer == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+            PyErr_SetString(PyExc_KeyboardInterrupt, "Interrupted by user");
+        }
+        return NULL;
+    }
+    PyObject *value = value_of(answer);
+    px_request_free(answer);
+    return value;
+}
+
+PyMethodDef px_py_stdin_methods[] = {
+    {"input_request", input_request, METH_VARARGS,
+     "Ask the front end and wait: (prompt, password, parent=None)."},
+    {NULL, NULL, 0, NULL},
+};
