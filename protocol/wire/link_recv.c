@@ -52,13 +52,13 @@ static px_err reserve_sizes(px__inbox *in, uint32_t n_frames)
 static px_err read_head(px_link *link)
 {
     px__inbox *in = &link->in;
-    const uint8_t *wire = in->buffer + in->from;
     size_t have = in->to - in->from;
     uint64_t total = 0;
 
-    if (have < PX__LINK_LEAD) {
+    if (have < PX__LINK_LEAD) { // nor need there be a buffer yet
         return PX_EAGAIN;
     }
+    const uint8_t *wire = in->buffer + in->from;
     uint32_t n_frames = (uint32_t)get(wire + 4, 4);
     if (get(wire, 4) != PX__LINK_MAGIC || n_frames == 0 || n_frames > PX_LINK_MAX_FRAMES) {
         return PX_EFORMAT;
