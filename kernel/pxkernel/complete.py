@@ -78,9 +78,10 @@ def history(shell: Any, content: dict[str, Any]) -> dict[str, Any]:
     if kind == "tail":
         lines = manager.get_tail(asked.get("n"), raw=raw, output=output, include_latest=True)
     elif kind == "range":
-        lines = manager.get_range(
-            asked.get("session", 0), asked.get("start", 0), asked.get("stop"), raw, output
-        )
+        session = asked.get("session", 0)
+        lines = manager.get_range(session, asked.get("start", 0), asked.get("stop"), raw, output)
+        if session > 0:  # IPython says 0 for the running session, also when asked by number
+            lines = [(session, *line[1:]) for line in lines]
     elif kind == "search":
         lines = manager.search(
             asked.get("pattern") or "*",

@@ -1,0 +1,87 @@
+"""What answers while Python computes, or sits in C with the GIL held."""
+
+import statistics
+import time
+
+import pytest
+
+# Sleeps without giving the GIL away: PyDLL, unlike CDLL, holds it during the call.
+HOLD = "import ctypes\nprint('before')\nctypes.PyDLL(None).sleep(3)"
+
+
+def wait_for_line(kernel, request):
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=30)
+        if message["parent_header"].get("msg_id") == request and message["msg_type"] == "stream":
+            return message["content"]["text"]
+
+
+def test_a_line_printed_before_a_call_that_holds_the_gil_is_shown_at_once(kernel):
+    request = kernel.send(HOLD)
+    assert wait_for_line(kernel, request) == "before\n"
+    # It came while the cell runs: the cell is not done yet.
+    assert not kernel.client.shell_channel.msg_ready()
+    kernel.collect(request).ok()
+
+
+def test_control_answers_while_the_gil_is_held(kernel):
+    control = kernel.client.control_channel
+    request = kernel.send(HOLD)
+    wait_for_line(kernel, request)
+    times = []
+    for _ in range(100):
+        start = time.perf_counter()
+        message = kernel.client.session.msg("kernel_info_request", {})
+        control.send(message)
+        reply = kernel.client.get_control_msg(timeout=2)
+        times.append(time.perf_counter() - start)
+        assert reply["parent_header"]["msg_id"] == message["header"]["msg_id"]
+        assert reply["content"]["status"] == "ok"
+    assert not kernel.client.shell_channel.msg_ready(), "the cell ended before the measurement"
+    print(f"kernel_info on control: median {1000 * statistics.median(times):.2f} ms")
+    kernel.collect(request).ok()
+
+
+def test_heartbeat_answers_while_the_gil_is_held(kernel):
+    import zmq
+
+    info = kernel.client.get_connection_info()
+    request = kernel.send(HOLD)
+    wait_for_line(kernel, request)
+    with zmq.Context() as context, context.socket(zmq.REQ) as beat:
+        beat.linger = 0
+        beat.connect(f"tcp://{info['ip']}:{info['hb_port']}")
+        for n in range(100):
+            beat.send(b"%d" % n)
+            assert beat.poll(2000)
+            assert beat.recv() == b"%d" % n
+    assert not kernel.client.shell_channel.msg_ready(), "the cell ended before the measurement"
+    kernel.collect(request).ok()
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
+def test_shutdown_while_a_cell_runs(new_kernel, code):
+    kernel = new_kernel()
+    request = kernel.send(f"print('runs')\n{code}")
+    assert wait_for_line(kernel, request) == "runs\n"
+    message = kernel.client.session.msg("shutdown_request", {"restart": False})
+    kernel.client.control_channel.send(message)
+    assert kernel.client.get_control_msg(timeout=10)["content"]["status"] == "ok"
+    kernel.manager.provisioner.process.wait(timeout=10)
+
+
+def test_comms_are_served_while_an_async_cell_waits(kernel):
+    kernel.run(
+        "import asyncio\n"
+        "from comm import get_comm_manager\n"
+        "arrived = asyncio.Event()\n"
+        "get_comm_manager().register_target('t', lambda comm, message: arrived.set())"
+    ).ok()
+    request = kernel.send("print('waits')\nawait arrived.wait()\nprint('after')\n'got it'")
+    assert wait_for_line(kernel, request) == "waits\n"
+    client = kernel.client
+    content = {"comm_id": "c", "target_name": "t", "data": {}}
+    client.shell_channel.send(client.session.msg("comm_open", content))
+    result = kernel.collect(request)
+    assert result.value == "'got it'"
+    assert "after\n" in result.stdout
