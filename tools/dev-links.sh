@@ -36,11 +36,12 @@ link magics/pxparallel "$site/pxparallel"
 link share/jupyter/labextensions/px-cluster "$venv/share/jupyter/labextensions/px-cluster"
 link share/jupyter/server-config/pxparallel.json \
     "$venv/etc/jupyter/jupyter_server_config.d/pxparallel.json"
-# The kernelspec's folder must be a real one: kernel.json finds the executable by ../ from it.
+# The kernelspec's folder must be a real one, as kernel.json finds the executable by ../ from it, and
+# Jupyter serves no logo from outside it.
 rm -rf "$venv/share/jupyter/kernels/pxkernel"
 if [ -n "$undo" ]; then
     for name in pxkernel pxengine pxcontroller pxcluster; do rm -f "$venv/bin/$name"; done
 elif [ -d "$top/share/jupyter/kernels/pxkernel" ]; then
     mkdir -p "$venv/share/jupyter/kernels"
-    cp -rs "$top/share/jupyter/kernels/pxkernel" "$venv/share/jupyter/kernels/"
+    cp -r "$top/share/jupyter/kernels/pxkernel" "$venv/share/jupyter/kernels/"
 fi
