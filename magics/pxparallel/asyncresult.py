@@ -22,8 +22,12 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, 
 from datetime import datetime
 from typing import Any
 
-from . import error, remote
+from . import _remote as remote
+from . import error
 from .results import METADATA_KEYS, ExecuteReply, slot_metadata
+
+PROGRESS_AFTER = 2.0
+"""Seconds after which a blocking map in IPython shows a progress bar."""
 
 Slot = tuple[Any, int]
 """A C task and the index of an engine's answer in it."""
@@ -58,9 +62,7 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
     try:
         client._abort_tasks({task.id for task, _ in pending})
         _settle(pending, 0.05)
-        engines = {
-            task.targets[index] for task, index in pending if not task.slot_done(index)
-        }
+        engines = {task.targets[index] for task, index in pending if not task.slot_done(index)}
         if engines:
             client._signal(signal, sorted(engines))
             _settle(pending, 2.0)
@@ -382,9 +384,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         found = [task.stderr(index) for task, index in self._slots]
         return found[0] if self._single else found
 
-    def timedelta(
-        self, start: Any, end: Any, start_key: Any = min, end_key: Any = max
-    ) -> float:
+    def timedelta(self, start: Any, end: Any, start_key: Any = min, end_key: Any = max) -> float:
         """Seconds between two time stamps, or between the ends of two lists of them."""
         if not isinstance(start, datetime):
             start = start_key(start)
@@ -491,9 +491,11 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             while True:
                 done = self.progress
                 bar.update(done)
-                if done >= len(self._slots) or (
-                    return_when == FIRST_EXCEPTION and self._has_failed()
-                ) or (return_when == FIRST_COMPLETED and done):
+                if (
+                    done >= len(self._slots)
+                    or (return_when == FIRST_EXCEPTION and self._has_failed())
+                    or (return_when == FIRST_COMPLETED and done)
+                ):
                     return
                 left = _left(end)
                 if left is not None and left <= 0:
@@ -599,6 +601,25 @@ class AsyncMapResult(AsyncResult):
         if self._return_exceptions:
             return [failed]
         raise failed
+
+    def _get_with_progress(self) -> Any:
+        """``get()``, with a progress bar when it takes long and somebody looks."""
+        task = self._tasks[0]
+        if not self._interactive() or len(self._slots) == 1 or task.wait(0.0):
+            return self.get()
+        end = time.monotonic() + PROGRESS_AFTER
+        while not self.done():
+            left = end - time.monotonic()
+            if left <= 0:
+                self.wait_interactive()
+                break
+            self._wait_change(self.progress, left)
+        return self.get()
+
+    @staticmethod
+    def _interactive() -> bool:
+        ipython = sys.modules.get("IPython")
+        return ipython is not None and ipython.get_ipython() is not None
 
     def _positions(self) -> Iterator[int]:
         """Positions of answers as they are wanted: in order, or as they come."""

@@ -404,7 +404,7 @@ def error_of_reply(content: dict[str, Any], buffers: Sequence[Any] = ()) -> Base
         return TaskAborted(content.get("evalue") or "the task was aborted")
     original: Any = None
     if buffers:
-        from . import remote
+        from . import _remote as remote
 
         try:
             original = remote.loads(buffers[0], buffers[1:])

@@ -7,7 +7,7 @@
   notebook's globals is in it.
 * The global names that such code uses are collected while pickling, looked up in the
   notebook, and sent along, transitively, each under the hash of its content. The other side
-  puts them into a layer below its own names (see ``remote``): the engine's names win.
+  puts them into a layer below its own names (see ``_remote``): the engine's names win.
 * Modules that lie beside the notebook travel as source, with the local modules they use.
 
 Buffers of 16 KiB and more (arrays) are not copied into the pickle but handed over as they
@@ -36,12 +36,12 @@ import uuid
 import weakref
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, _HAS_DEFAULT_FACTORY  # type: ignore[attr-defined]
+from dataclasses import _HAS_DEFAULT_FACTORY, MISSING  # type: ignore[attr-defined]
 from typing import Any
 
 import cloudpickle.cloudpickle as cp
 
-from . import remote
+from . import _remote as remote
 
 INLINE = 16 * 1024
 """Buffers below this many bytes are copied into the pickle."""
@@ -355,7 +355,7 @@ class Writer(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         kind = type(thing)
         if kind is types.FunctionType:
-            if thing.__module__ == "pxparallel.remote":
+            if thing.__module__ == "pxparallel._remote":
                 return NotImplemented
             return self._function(thing) if _by_value(thing) else _reduce_reference(thing)
         if kind is types.ModuleType:

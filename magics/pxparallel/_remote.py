@@ -33,6 +33,7 @@ import importlib.util
 import linecache
 import marshal
 import pickle
+import reprlib
 import sys
 import threading
 import types
@@ -135,7 +136,9 @@ def make_function(
     whose names are shipped. ``inner`` are the names that inner code looks up.
     """
     if version != sys.hexversion >> 16:
-        theirs, ours = (f"{number >> 8}.{number & 255}" for number in (version, sys.hexversion >> 16))
+        theirs, ours = (
+            f"{number >> 8}.{number & 255}" for number in (version, sys.hexversion >> 16)
+        )
         raise RuntimeError(
             f"a function made by Python {theirs} cannot run on Python {ours} ({place()}): "
             "start the engines with the notebook's Python"
@@ -256,9 +259,7 @@ def open_request(names: list[tuple[Any, ...]], body: bytes, buffers: list[Any]) 
         if kind == UNAVAILABLE:
             if module == "__main__" and name in user_namespace():
                 continue
-            raise pickle.PicklingError(
-                f"{blob.decode()}; define {name!r} on the engines (%px)"
-            )
+            raise pickle.PicklingError(f"{blob.decode()}; define {name!r} on the engines (%px)")
         value = loads(blob, extra)
         home.builtins[name] = value
         home.module_globals[name] = value
@@ -292,9 +293,7 @@ class _ShippedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         found = self.sources.get(fullname)
         if found is None:
             return None
-        spec = importlib.machinery.ModuleSpec(
-            fullname, self, origin=found[2], is_package=found[3]
-        )
+        spec = importlib.machinery.ModuleSpec(fullname, self, origin=found[2], is_package=found[3])
         spec.has_location = True
         return spec
 
@@ -304,9 +303,7 @@ class _ShippedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         key, source, filename, _ = self.sources[module.__name__]
         module.__dict__["__px_key__"] = key
-        linecache.cache[filename] = (
-            len(source), None, source.splitlines(keepends=True), filename
-        )
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
         exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)
 
 
@@ -372,9 +369,7 @@ def evaluate(name: str) -> Any:
         return eval(name, namespace)
     except NameError as error:
         missing = error.name or name
-        raise NameError(
-            f"name {missing!r} is not defined on {place()}", name=missing
-        ) from None
+        raise NameError(f"name {missing!r} is not defined on {place()}", name=missing) from None
 
 
 def push(names: dict[str, Any]) -> None:
@@ -406,14 +401,32 @@ def scatter(key: str, part: Any, flatten: bool) -> None:
     push({key: part})
 
 
-def call_map(function: Any, columns: tuple[Any, ...], keep_errors: bool) -> list[Any]:
-    """``list(map(function, *columns))``; with ``keep_errors``, errors stand among the results."""
-    if not keep_errors:
-        return list(map(function, *columns))
+def call_map(
+    function: Any,
+    columns: tuple[Any, ...],
+    keep_errors: bool,
+    start: int = 0,
+    step: int = 1,
+) -> list[Any]:
+    """``list(map(function, *columns))``; an error says which item of the whole it was.
+
+    The items are those at ``start``, ``start + step``, … of the whole. With ``keep_errors``,
+    errors stand among the results.
+    """
     results: list[Any] = []
-    for item in zip(*columns, strict=False):
+    if not keep_errors:
         try:
-            results.append(function(*item))
+            results.extend(map(function, *columns))
+        except Exception as error:
+            number = len(results)
+            item = tuple(column[number] for column in columns)
+            text = reprlib.repr(item[0] if len(item) == 1 else item)
+            error.add_note(f"in map, item {start + step * number}: {text}")
+            raise
+        return results
+    for arguments in zip(*columns, strict=False):
+        try:
+            results.append(function(*arguments))
         except Exception as error:
             results.append(error)
     return results

@@ -1,0 +1,518 @@
+"""Client: the connection to a cluster, its engines, and what can be done to them."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import signal as signals
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from . import _client, error
+from . import _remote as remote
+from .asyncresult import AsyncResult
+from .view import BroadcastView, DirectView
+
+HOW_TO_START = (
+    "start one: `pxcluster start -n 4` in a terminal, the Cluster tab of JupyterLab, or "
+    "`from pxparallel import Cluster; rc = Cluster(n=4).start_and_connect_sync()` here"
+)
+
+
+class SeveralClustersError(error.KernelError, ValueError):
+    """No cluster was named, and there are several."""
+
+
+def find_cluster(name: str | None = None) -> str:
+    """The name of the cluster to use: the one that is named, or that this process started last,
+    or "default", or the only one.
+
+    NoClusterError (a FileNotFoundError) if there is none, SeveralClustersError if there are many.
+    """
+    names = _client.cluster_names()
+    if name is not None:
+        if name in names:
+            return name
+        others = f"; running: {', '.join(names)}" if names else ""
+        raise error.NoClusterError(
+            f"there is no cluster named {name!r}{others}; {HOW_TO_START}"
+            + ("" if name == "default" else f" (with its name: `pxcluster start {name} -n 4`)")
+        )
+    started = sys.modules.get(f"{__package__}.cluster")
+    ours = started.latest() if started is not None else None
+    if ours is not None:
+        return ours
+    if "default" in names:
+        return "default"
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise error.NoClusterError(f"no cluster is running; {HOW_TO_START}")
+    calls = ", ".join(f"Client({one!r})" for one in names)
+    raise SeveralClustersError(f"{len(names)} clusters are running, say which one: {calls}")
+
+
+def _named_by(connection_info: Any, cluster_id: str | None, profile: str | None) -> str | None:
+    """The cluster's name out of whatever ipyparallel's Client takes."""
+    if isinstance(connection_info, dict):
+        return connection_info.get("id") or connection_info.get("cluster_id") or None
+    if isinstance(connection_info, str | os.PathLike):
+        text = os.fspath(connection_info)
+        if "://" in text:
+            raise ValueError(f"a cluster is found by its name, not by a URL: {text!r}")
+        if os.sep not in text and not text.endswith(".json"):
+            return text
+        if not os.path.exists(text):
+            raise error.NoClusterError(f"there is no file {text!r}; {HOW_TO_START}")
+        with open(text, encoding="utf-8") as file:
+            return json.load(file).get("id")
+    if connection_info is not None:
+        kind = type(connection_info).__name__
+        raise TypeError(f"the name of a cluster is needed, or its file, not {kind}")
+    if cluster_id:
+        return cluster_id
+    if profile and profile != "default" and profile in _client.cluster_names():
+        return profile
+    return None
+
+
+class Client:
+    """A cluster, seen from here.
+
+    ``Client()`` connects to the cluster named "default", or to the only one there is;
+    ``Client("name")`` to that one. ``rc.ids`` are the engines; ``rc[:]``, ``rc[0]``, ``rc[::2]``
+    are views of them. A client can be used from several threads, and as a context manager.
+    """
+
+    def __init__(
+        self,
+        connection_info: Any = None,
+        *,
+        cluster_id: str | None = None,
+        profile: str | None = None,
+        timeout: float = 10.0,
+        cluster: Any = None,
+        **ignored: Any,
+    ) -> None:
+        # ipyparallel's other arguments (profile_dir, sshserver, context…) say how to reach a
+        # cluster; ours are found by name.
+        self._closed = False
+        self.block = False
+        self.cluster = cluster
+        self.profile = profile or "default"
+        name = find_cluster(_named_by(connection_info, cluster_id, profile))
+        self._connection = _client.Connection(name, timeout=timeout)
+        self._submit = self._connection.submit
+        self._messages: deque[str] = deque(maxlen=10_000)
+        self._results: weakref.WeakSet[AsyncResult] = weakref.WeakSet()
+        _activate_magics(self)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<Client {self.name!r}: closed>"
+        count = len(self.ids)
+        return f"<Client {self.name!r}: {count} engine{'s' if count != 1 else ''}>"
+
+    # --- the cluster -----------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self._connection.cluster.get("id", "")
+
+    @property
+    def session(self) -> str:
+        """The id of this connection."""
+        return self._connection.session
+
+    @property
+    def closed(self) -> bool:
+        """True when the connection has ended, by ``close`` or because the cluster is gone."""
+        return self._closed or self._connection.closed
+
+    @property
+    def ids(self) -> list[int]:
+        """The engines that are there now, sorted."""
+        return self._connection.engine_ids()
+
+    def __len__(self) -> int:
+        return len(self._connection.engine_ids())
+
+    def __iter__(self) -> Iterator[DirectView]:
+        for engine in self.ids:
+            yield self.direct_view(engine)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, key: Any) -> DirectView:
+        if isinstance(key, int | slice | list | tuple | set | range):
+            return self.direct_view(key)
+        if hasattr(key, "__index__"):
+            return self.direct_view(operator.index(key))
+        if hasattr(key, "tolist"):
+            return self.direct_view(key.tolist())
+        raise TypeError(f"engines are chosen by number, slice or list, not by {type(key).__name__}")
+
+    def _build_targets(self, targets: Any) -> tuple[list[int], bool]:
+        """Engine ids for what a person names as targets, and whether it is a single one."""
+        ids = self._connection.engine_ids()
+        if targets is None or isinstance(targets, str):
+            if targets not in (None, "all"):
+                raise TypeError(f"targets as a string must be 'all', not {targets!r}")
+            if not ids:
+                self._check_open()
+                raise error.no_such_engine("all", ids)
+            return ids, False
+        if isinstance(targets, list):
+            # What views hold: checked when it was set, but engines may have gone since.
+            if targets and set(ids).issuperset(targets):
+                return targets, False
+        elif isinstance(targets, int) and targets in ids:
+            return [targets], True
+        return self._checked_targets(targets, ids)
+
+    def _checked_targets(self, targets: Any, ids: list[int]) -> tuple[list[int], bool]:
+        if not ids:
+            self._check_open()
+        if isinstance(targets, slice):
+            chosen = ids[targets]
+            if not chosen and not ids:
+                raise error.no_such_engine(targets, ids)
+            return chosen, False
+        if hasattr(targets, "__index__"):
+            number = operator.index(targets)
+            if number < 0 and -number <= len(ids):
+                return [ids[number]], True
+            if number not in ids:
+                raise self._missing_engine(number, ids)
+            return [number], True
+        if isinstance(targets, Iterable):
+            found: list[int] = []
+            for one in targets:
+                number = self._checked_targets(one, ids)[0][0]
+                if number not in found:
+                    found.append(number)
+            if not found:
+                raise ValueError("the list of targets is empty")
+            return found, False
+        raise TypeError(f"targets are numbers, lists of them or 'all', not {targets!r}")
+
+    def _missing_engine(self, number: int, ids: list[int]) -> error.KernelError:
+        """Why there is no such engine: it died, or it never was."""
+        for engine in self._connection.engines():
+            cause = (engine.get("exit") or {}).get("cause")
+            if engine.get("id") == number and cause:
+                text = f"engine {number} is gone: {cause}; engines are {error.engines_text(ids)}"
+                gone = error.NoSuchEngine(text)
+                return gone
+        return error.no_such_engine(number, ids)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("Client cannot be used after its sockets have been closed")
+        if self._connection.closed:
+            reason = self._connection.close_reason
+            raise _client.ConnectionClosed(
+                f"the connection to cluster {self.name!r} has ended: {reason}"
+            )
+
+    # --- views -----------------------------------------------------------------------------------
+    def direct_view(self, targets: Any = "all", **flags: Any) -> DirectView:
+        """A view of these engines; "all" means those that there are at each call."""
+        return DirectView(self, targets, **flags)
+
+    def broadcast_view(
+        self, targets: Any = "all", is_coalescing: bool = False, **flags: Any
+    ) -> BroadcastView:
+        """A direct view: each sends one message for all its engines."""
+        ids, _ = self._build_targets(targets)
+        return BroadcastView(self, ids, **flags)
+
+    def load_balanced_view(self, targets: Any = None, **flags: Any) -> Any:
+        """A view whose tasks go to whichever engine has least to do."""
+        from .balanced import LoadBalancedView
+
+        return LoadBalancedView(self, targets, **flags)
+
+    def executor(self, targets: Any = None) -> Any:
+        """A ``concurrent.futures.Executor`` on these engines."""
+        return self.load_balanced_view(targets).executor
+
+    def activate(self, targets: Any = "all", suffix: str = "") -> DirectView:
+        """A blocking view with magics: ``%px`` and so on, with the suffix."""
+        view = self.direct_view(targets, block=True)
+        view.activate(suffix)
+        return view
+
+    # --- waiting ---------------------------------------------------------------------------------
+    def wait_for_engines(
+        self,
+        n: int | None = None,
+        *,
+        timeout: float = -1,
+        block: bool = True,
+        interactive: bool | None = None,
+        widget: Any = None,
+    ) -> Any:
+        """Wait until there are at least ``n`` engines (default: as many as were asked for).
+
+        Shows progress in IPython. TimeoutError after ``timeout`` seconds, EngineError if engines
+        die meanwhile. ``block=False``: a Future.
+        """
+        if n is None:
+            n = self._connection.cluster.get("n")
+            if n is None:
+                raise TypeError("n, the number of engines to wait for, is needed")
+        if not block:
+            return _in_thread(self._wait_for_engines, n, timeout, False)
+        return self._wait_for_engines(n, timeout, _interactive(interactive))
+
+    def _wait_for_engines(self, n: int, timeout: float | None, interactive: bool) -> None:
+        from .progress import Bar
+
+        connection = self._connection
+        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        dead = {engine["id"] for engine in self._dead()}
+        seen = connection.changed()
+        if len(self) >= n:
+            return
+        with Bar("engines", n, unit="engine", after=0.5 if interactive else -1) as bar:
+            while (ready := len(self)) < n:
+                self._check_open()
+                bar.update(ready)
+                for engine in self._dead():
+                    if engine["id"] not in dead:
+                        cause = engine["exit"].get("cause") or "it died"
+                        raise error.EngineError(f"engine {engine['id']} did not start: {cause}")
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError(
+                        f"{n} engines not ready in {timeout} seconds. Currently ready: {ready}"
+                    )
+                connection.wait_changed(seen, 0.5 if left is None else min(0.5, left))
+                seen = connection.changed()
+            bar.update(n)
+
+    def _dead(self) -> list[dict[str, Any]]:
+        return [
+            engine
+            for engine in self._connection.engines()
+            if engine.get("state") == "dead" and engine.get("exit")
+        ]
+
+    def _note(self, result: AsyncResult) -> None:
+        self._messages.extend(result.msg_ids)
+        self._results.add(result)
+
+    @property
+    def history(self) -> list[str]:
+        """Message ids of the asynchronous calls, oldest first (the last 10,000)."""
+        return list(self._messages)
+
+    @property
+    def outstanding(self) -> set[str]:
+        """Message ids of those that are not done."""
+        return {msg for result in self._results if not result.done() for msg in result.msg_ids}
+
+    def _jobs(self, jobs: Any) -> list[AsyncResult]:
+        """AsyncResults for what a person names as jobs."""
+        if jobs is None:
+            return list(self._results)
+        if isinstance(jobs, AsyncResult):
+            return [jobs]
+        if isinstance(jobs, int):
+            jobs = self.history[jobs]
+        if isinstance(jobs, str):
+            found = [result for result in self._results if jobs in result.msg_ids]
+            if not found:
+                raise KeyError(f"no result with id {jobs!r} is known here")
+            return found[:1]
+        if isinstance(jobs, Iterable):
+            return [result for one in jobs for result in self._jobs(one)]
+        raise TypeError(f"jobs are AsyncResults, ids or indexes, not {type(jobs).__name__}")
+
+    def wait(self, jobs: Any = None, timeout: float | None = -1) -> bool:
+        """Wait for results, default all. True when they are here, False on time-out."""
+        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        for result in self._jobs(jobs):
+            if not result.wait(None if end is None else max(0.0, end - time.monotonic())):
+                return False
+        return True
+
+    def wait_interactive(
+        self, jobs: Any = None, interval: float = 1.0, timeout: float = -1.0
+    ) -> bool:
+        """As ``wait``, with a progress bar."""
+        chosen = self._jobs(jobs)
+        if not chosen:
+            return True
+        result = AsyncResult.join(*chosen) if len(chosen) > 1 else chosen[0]
+        result.wait_interactive(interval=min(interval, 0.1), timeout=timeout)
+        return result.done()
+
+    def get_result(
+        self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = True
+    ) -> AsyncResult:
+        """The AsyncResult of an earlier call (default: the last), while something refers to it."""
+        jobs = self._jobs(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
+        result = jobs[0] if len(jobs) == 1 else AsyncResult.join(*jobs)
+        if self.block if block is None else block:
+            result.wait()
+        return result
+
+    # --- control ---------------------------------------------------------------------------------
+    def _control(self, msg_type: str, content: dict[str, Any], timeout: float = 10.0) -> Any:
+        self._check_open()
+        return self._connection.control(msg_type, json.dumps(content).encode(), timeout)
+
+    def queue_status(self, targets: Any = "all", verbose: bool = False) -> dict[Any, Any]:
+        """Counts by engine: ``{0: {"queue": …, "completed": …, "tasks": …}, …}``."""
+        ids, single = self._build_targets(targets)
+        found = self._control("queue_request", {"engines": ids}).get("engines", {})
+        empty = {"queue": 0, "completed": 0, "tasks": 0}
+        status: dict[Any, Any] = {engine: found.get(str(engine), empty) for engine in ids}
+        if single:
+            return status[ids[0]]
+        status["unassigned"] = 0
+        return status
+
+    def _abort_tasks(self, tasks: Iterable[int]) -> None:
+        self._control("abort_request", {"tasks": sorted(tasks)}, timeout=2.0)
+
+    def _signal(self, signal: Any, engines: Sequence[int]) -> None:
+        self._control(
+            "signal_request", {"engines": list(engines), "signal": _signal_name(signal)}, 2.0
+        )
+
+    def abort(self, jobs: Any = None, targets: Any = None, block: bool | None = None) -> None:
+        """Take tasks that have not started out of the queues; default: all of this client."""
+        tasks = {task.id for result in self._jobs(jobs) for task in result._tasks}
+        if tasks:
+            self._abort_tasks(tasks)
+
+    def send_signal(self, sig: Any, targets: Any = None, block: bool | None = None) -> None:
+        """Send a signal (number or name) to the engines' processes."""
+        self._signal(sig, self._build_targets(targets)[0])
+
+    def interrupt(self, targets: Any = None) -> None:
+        """As Ctrl-C on the engines: what runs there raises KeyboardInterrupt."""
+        self.send_signal("SIGINT", targets)
+
+    def clear(self, targets: Any = None, block: bool | None = None) -> Any:
+        """Empty the namespaces of the engines."""
+        view = self.direct_view("all" if targets is None else targets)
+        return view.clear(block=self.block if block is None else block)
+
+    def shutdown(
+        self,
+        targets: Any = "all",
+        restart: bool = False,
+        hub: bool = False,
+        block: bool | None = None,
+    ) -> None:
+        """End these engines; with ``hub`` the whole cluster, and this connection."""
+        if restart:
+            raise NotImplementedError("engines are restarted with `pxcluster restart`")
+        if hub:
+            self._control("shutdown_request", {"engines": "all", "hub": True})
+            self._wait_until(lambda: self._connection.closed, 10.0)
+            self.close()
+            return
+        ids = self._build_targets(targets)[0] if len(self) else []
+        if not ids:
+            return
+        self._control("shutdown_request", {"engines": ids, "hub": False})
+        self._wait_until(lambda: not set(ids).intersection(self.ids), 10.0)
+
+    def _wait_until(self, condition: Any, timeout: float) -> bool:
+        end = time.monotonic() + timeout
+        while not condition():
+            seen = self._connection.changed()
+            if condition():
+                break
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self._connection.wait_changed(seen, min(left, 0.2))
+        return True
+
+    def close(self, linger: Any = None) -> None:
+        """End the connection; the cluster goes on. Tasks on their way fail here."""
+        if not self._closed:
+            self._closed = True
+            self._connection.close()
+
+    def spin(self) -> None:
+        """Nothing: results come by themselves."""
+
+    def spin_thread(self, interval: float = 1) -> None:
+        """Nothing: results come by themselves."""
+
+    def stop_spin_thread(self) -> None:
+        """Nothing: results come by themselves."""
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *failed: Any) -> None:
+        self.close()
+
+
+# --- small parts ---------------------------------------------------------------------------------
+
+
+def _signal_name(signal: Any) -> str | int:
+    """``"INT"``, ``"SIGINT"``, ``2`` and ``signal.SIGINT`` alike."""
+    if isinstance(signal, signals.Signals):
+        return signal.name
+    if isinstance(signal, str):
+        if signal.isdigit():
+            return int(signal)
+        name = signal if signal.startswith("SIG") else f"SIG{signal}"
+        if name not in signals.Signals.__members__:
+            raise ValueError(f"there is no signal {signal!r}")
+        return name
+    return operator.index(signal)
+
+
+def _interactive(wanted: bool | None) -> bool:
+    """Whether progress is to be shown: in IPython, if nothing else was said."""
+    if wanted is not None:
+        return wanted
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def _in_thread(function: Any, *args: Any) -> Any:
+    """Call in a thread of its own; a Future."""
+    import threading
+    from concurrent.futures import Future
+
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*args))
+        except BaseException as failed:
+            future.set_exception(failed)
+
+    threading.Thread(target=run, name="px-wait", daemon=True).start()
+    return future
+
+
+def _activate_magics(client: Client) -> None:
+    """The first client in IPython gets %px, if no other living one has it."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        return
+    from .magics import activate_first
+
+    activate_first(client)
+
+
+__all__ = ["AsyncResult", "Client", "SeveralClustersError", "find_cluster", "remote"]

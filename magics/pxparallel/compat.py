@@ -1,0 +1,64 @@
+"""``import ipyparallel`` and ``from IPython.parallel import Client`` served by this package.
+
+``install`` is called by the kernel's import hook, and may be called anywhere. Where the real
+ipyparallel is installed it is left alone, and ``IPython.parallel`` means the real one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import sys
+import types
+
+_SUBMODULES = {
+    "error": "error",
+    "util": "util",
+    "client": "client",
+    "client.client": "client",
+    "client.view": "view",
+    "client.asyncresult": "asyncresult",
+    "client.remotefunction": "functions",
+    "client.magics": "magics",
+    "client.map": "mapping",
+    "cluster": "cluster",
+    "cluster.cluster": "cluster",
+    "serialize": "serialize",
+    "controller.dependency": "dependency",
+}
+_ROOTS = ("ipyparallel", "IPython.parallel")
+
+
+def real_is_installed() -> bool:
+    """Whether there is an ipyparallel that is not us."""
+    found = sys.modules.get("ipyparallel")
+    if found is not None:
+        return found.__name__ == "ipyparallel"
+    return importlib.machinery.PathFinder.find_spec("ipyparallel") is not None
+
+
+def _ours(name: str) -> types.ModuleType:
+    package = (__package__ or "pxparallel") + (f".{name}" if name else "")
+    return importlib.import_module(package)
+
+
+def _real(name: str) -> types.ModuleType:
+    return importlib.import_module("ipyparallel" + (f".{name}" if name else ""))
+
+
+def install() -> None:
+    """Make the names importable. Does nothing that was done before."""
+    real = real_is_installed()
+    for root in _ROOTS[1:] if real else _ROOTS:
+        sys.modules[root] = _real("") if real else _ours("")
+        for theirs, ours in _SUBMODULES.items():
+            name = f"{root}.{theirs}"
+            if name in sys.modules:
+                continue
+            try:
+                sys.modules[name] = _real(theirs) if real else _ours(ours)
+            except ImportError:
+                continue
+    ipython = sys.modules.get("IPython")
+    if ipython is not None:
+        ipython.parallel = sys.modules["IPython.parallel"]
