@@ -2,6 +2,7 @@
 
 #include "px/enter.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static px_err exchange(const px_entry *entry, px_link *link, px_slice content, p
     PX_TRY(send(entry, link, content, reterr));
     PX_AUTO(px_message) message = NULL;
     PX_TRY(receive(entry, link, &message, reterr));
+    assert(message != NULL);
     if (message->type != PX_MSG_REGISTER_REPLY) {
         return px_error_set(reterr, PX_EFORMAT,
                             "the controller of cluster \"%s\" answered a registration with %s",

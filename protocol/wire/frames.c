@@ -40,13 +40,13 @@ px_err px_bytes_new(size_t size, uint8_t **ret_data, px_bytes **ret_bytes)
     return PX_OK;
 }
 
-px_err px_bytes_copy(px_slice slice, px_bytes **ret_bytes)
+px_err px_bytes_copy(px_slice bytes, px_bytes **ret_bytes)
 {
     uint8_t *data;
 
-    PX_TRY(px_bytes_new(slice.size, &data, ret_bytes));
-    if (slice.size != 0) {
-        memcpy(data, slice.data, slice.size);
+    PX_TRY(px_bytes_new(bytes.size, &data, ret_bytes));
+    if (bytes.size != 0) {
+        memcpy(data, bytes.data, bytes.size);
     }
     return PX_OK;
 }
@@ -152,13 +152,13 @@ px_err px_frames_push(px_frames *frames, px_bytes *bytes)
     return PX_OK;
 }
 
-px_err px_frames_push_copy(px_frames *frames, px_slice slice)
+px_err px_frames_push_copy(px_frames *frames, px_slice bytes)
 {
-    px_bytes *bytes;
+    px_bytes *copy;
 
     PX_TRY(reserve(frames, 1));
-    PX_TRY(px_bytes_copy(slice, &bytes));
-    frames->items[frames->n++] = bytes;
+    PX_TRY(px_bytes_copy(bytes, &copy));
+    frames->items[frames->n++] = copy;
     return PX_OK;
 }
 

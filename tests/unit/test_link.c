@@ -117,7 +117,7 @@ static void put(uint8_t *wire, uint64_t number, int n_bytes)
 
 static size_t write_head(uint8_t *wire, uint32_t n, const uint64_t *sizes)
 {
-    memcpy(wire, "PXL1", 4);
+    put(wire, 0x314c5850, 4); // PXL1
     put(wire + 4, n, 4);
     for (uint32_t i = 0; i < n; i++) {
         put(wire + 8 + 8 * i, sizes[i], 8);
@@ -143,7 +143,9 @@ START_TEST(test_link__takes_one_byte_at_a_time)
     int fd = raw_end(100);
     size_t size = write_head(wire, 3, sizes);
 
-    memcpy(wire + size, "abcdefgh", 8);
+    for (size_t i = 0; i < 8; i++) {
+        wire[size + i] = (uint8_t)("abcdefgh"[i]);
+    }
     size += 8;
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < size; i++) {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are names of types.
 #define PX_DEFINE_AUTO(type, destroy)                                                              \
     static inline void type##_free_auto(type **owner)                                              \
     {                                                                                              \
@@ -16,6 +17,7 @@
 
 // PX_AUTO(px_msg) m = NULL; frees m at the end of the scope.
 #define PX_AUTO(type) [[gnu::cleanup(type##_free_auto)]] type *
+// NOLINTEND(bugprone-macro-parentheses)
 
 // PX_STEAL(m) gives the pointer away and leaves NULL behind.
 #define PX_STEAL(pointer)                                                                          \
