@@ -11,17 +11,20 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from support import BIN, wait_gone
+from support import BIN, wait_for, wait_gone
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("PX_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 
+# Cells that are out of sight are in the page all the same, so that a test can read them.
+_WHOLE = {"windowingMode": "none"}
 # What a first start would otherwise ask, on top of the page.
 _QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": False}
 
@@ -35,12 +38,14 @@ class Lab:
         self.root.mkdir(parents=True)
         self.token = secrets.token_hex(16)
         self._write_settings("@jupyterlab/apputils-extension", "notification", _QUIET)
+        self._write_settings("@jupyterlab/notebook-extension", "tracker", _WHOLE)
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 *("-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *("--ServerApp.port=0", f"--IdentityProvider.token={self.token}"),
                 f"--ServerApp.root_dir={self.root}",
+                "--LabApp.expose_app_in_browser=True",
                 *arguments,
             ],
             env={**os.environ, **self._environment(), **(environment or {})},
@@ -53,11 +58,24 @@ class Lab:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._ready.wait(90) or self.process.poll() is not None:
+        try:
+            if not self._ready.wait(90) or self.process.poll() is not None:
+                raise AssertionError("JupyterLab did not start:\n" + "".join(self.log[-40:]))
+            # The server says that it runs a moment before it does.
+            self.url = wait_for(self._listening, "a connection to JupyterLab")
+        except BaseException:
             self.close()
-            raise AssertionError("JupyterLab did not start:\n" + "".join(self.log[-40:]))
-        (found,) = (home / "runtime").glob("jpserver-*.json")
-        self.url = json.loads(found.read_text())["url"]
+            raise
+
+    def _listening(self) -> str | None:
+        """The server's address once it can be connected to."""
+        try:
+            (found,) = (self.home / "runtime").glob("jpserver-*.json")
+            server = json.loads(found.read_text())
+            socket.create_connection(("localhost", server["port"])).close()
+        except (OSError, ValueError):
+            return None
+        return server["url"]
 
     def _environment(self) -> dict[str, str]:
         folders = {

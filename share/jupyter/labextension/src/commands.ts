@@ -46,7 +46,9 @@ export function addCommands(options: ICommandOptions): void {
         properties: { isLauncher: { type: 'boolean', description: 'Asked for by the launcher' } }
       }
     },
-    execute: () => {
+    execute: async () => {
+      // The palette gives the focus back as soon as a command has begun; the panel takes it then.
+      await Promise.resolve();
       app.shell.activateById(PANEL_ID);
     }
   });
