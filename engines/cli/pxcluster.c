@@ -1,0 +1,275 @@
+// pxcluster.c: the command line of clusters: reads it, and calls the command.
+
+#include "cli.h"
+
+#include "px/id.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct cli_command {
+    const char *name;
+    int (*run)(const px_cli *cli);
+    const char *arguments; // of the usage line
+    const char *help;      // what it does, with examples
+    const char *options;   // the options that it takes, by the letters below
+} cli_command;
+
+static const cli_command commands[] = {
+    {"start", px_command_start,
+     "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES]",
+     "Starts a cluster in the background and waits until its engines are ready.\n"
+     "\n"
+     "  -n N               engines (default: as many as cores can be used here)\n"
+     "  --attach PID       the cluster ends when process PID ends (default: it stays until "
+     "stopped)\n"
+     "  --no-wait          return as soon as the controller runs\n"
+     "  --timeout S        wait at most S seconds (default: 60)\n"
+     "  --cwd DIR          working directory of the engines (default: this one)\n"
+     "  --preload MODULES  modules every engine has imported from the start, comma separated\n"
+     "\n"
+     "  pxcluster start -n 4\n"
+     "  pxcluster start sweep -n 16 --preload numpy,scipy\n",
+     "nawtcp"},
+    {"stop", px_command_stop, "[NAME | --all] [--timeout S]",
+     "Ends a cluster and waits until no process of it is left. Engines are asked to end, after a\n"
+     "second sent SIGTERM, then SIGKILL.\n"
+     "\n"
+     "  --all              every cluster of this user\n",
+     "At"},
+    {"list", px_command_list, "",
+     "Lists this user's clusters. What dead ones have left behind is removed.\n", ""},
+    {"status", px_command_status, "[NAME]", "Shows a cluster and each of its engines.\n", ""},
+    {"scale", px_command_scale, "[NAME] -n N [--no-wait] [--timeout S]",
+     "Makes it N engines: starts more, or lets idle ones go first, those with the highest ids.\n"
+     "Dead engines are replaced under new ids.\n"
+     "\n"
+     "  pxcluster scale sweep -n 8\n",
+     "nwt"},
+    {"restart", px_command_restart, "[NAME] [--engines 0,3] [--no-wait] [--timeout S]",
+     "Replaces engines by fresh ones, all or those named, dead or alive. New engines have new "
+     "ids.\n",
+     "ewt"},
+    {"interrupt", px_command_signal, "[NAME] [--engines 0,3]",
+     "Interrupts what engines are running, like the stop button of a notebook.\n", "e"},
+    {"signal", px_command_signal, "[NAME] --signal SIGUSR1 [--engines 0,3]",
+     "Sends a signal to engines; SIGINT interrupts what they run.\n", "es"},
+    {"logs", px_command_logs, "[NAME] [--engine K] [--tail N]",
+     "Prints the log of the controller, or what engine K wrote to its stdout and stderr outside "
+     "of\n"
+     "cells.\n"
+     "\n"
+     "  --tail N           the last N lines (default: 200)\n",
+     "kT"},
+    {"events", px_command_events, "[--until-stdin-closes]",
+     "Prints one JSON object a line: first a snapshot of all clusters, then every change as it\n"
+     "happens. Ends when stdout is closed, with --until-stdin-closes (and when stdin is a pipe "
+     "and\n"
+     "--json is given) also when stdin is.\n",
+     "u"},
+    {"clean", px_command_clean, "", "Removes what clusters that died have left behind.\n", ""},
+    {"launchers", px_command_launchers, "",
+     "Lists the ways in which engines can be started here.\n", ""},
+};
+
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(void)
+{
+    (void)printf(
+        "usage: pxcluster COMMAND [NAME] [options]\n"
+        "\n"
+        "Runs clusters of Python engines on this machine. A cluster has a name, \"default\"\n"
+        "unless you give one; notebooks and scripts find it by that name.\n"
+        "\n"
+        "  pxcluster start -n 4     start four engines\n"
+        "  pxcluster list           what runs\n"
+        "  pxcluster stop           end it\n"
+        "\n"
+        "commands:\n");
+    for (int i = 0; i < N_COMMANDS; i++) {
+        (void)printf("  %-10s %.*s\n", commands[i].name, (int)strcspn(commands[i].help, ".:\n"),
+                     commands[i].help);
+    }
+    (void)printf(
+        "\n"
+        "Every command takes --json, and --help for its own options.\n"
+        "\n"
+        "exit status: 0 done, 1 other failure, 2 wrong usage, 3 no such cluster, 4 exists\n"
+        "already, 5 a program is missing, 6 failed to start, 7 took too long\n"
+        "environment: PX_RUNTIME_DIR (folder of the clusters; default /tmp/pxkernel-<uid>)\n");
+}
+
+static void print_command_help(const cli_command *command)
+{
+    (void)printf("usage: pxcluster %s %s%s[--json]\n\n%s", command->name, command->arguments,
+                 command->arguments[0] != '\0' ? " " : "", command->help);
+}
+
+static const cli_command *find_command(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+// --- options -------------------------------------------------------------------------------------
+
+static const struct option options[] = {{"n", required_argument, NULL, 'n'},
+                                        {"engines-count", required_argument, NULL, 'n'},
+                                        {"attach", required_argument, NULL, 'a'},
+                                        {"no-wait", no_argument, NULL, 'w'},
+                                        {"timeout", required_argument, NULL, 't'},
+                                        {"cwd", required_argument, NULL, 'c'},
+                                        {"preload", required_argument, NULL, 'p'},
+                                        {"all", no_argument, NULL, 'A'},
+                                        {"engines", required_argument, NULL, 'e'},
+                                        {"engine", required_argument, NULL, 'k'},
+                                        {"tail", required_argument, NULL, 'T'},
+                                        {"signal", required_argument, NULL, 's'},
+                                        {"until-stdin-closes", no_argument, NULL, 'u'},
+                                        {"json", no_argument, NULL, 'j'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
+
+static int usage_error(const px_cli *cli, const char *message)
+{
+    char fix[64];
+    (void)snprintf(fix, sizeof(fix), "`pxcluster%s%s --help` shows how it is used",
+                   cli->command != NULL ? " " : "", cli->command != NULL ? cli->command : "");
+    return px_cli_fail(
+        cli,
+        &(px_problem){.exit_code = PX_EXIT_USAGE, .code = "usage", .message = message, .fix = fix});
+}
+
+static bool number(const px_cli *cli, const char *option, long long low, long long high,
+                   long long *ret_number)
+{
+    char message[160];
+    if (px_parse_number(optarg, low, high, ret_number) == PX_OK) {
+        return true;
+    }
+    (void)snprintf(message, sizeof(message), "%s needs a number from %lld to %lld, not \"%.40s\"",
+                   option, low, high, optarg);
+    (void)usage_error(cli, message);
+    return false;
+}
+
+// read_option takes one option; false when it is wrong (said already).
+static bool read_option(px_cli *cli, int option)
+{
+    long long seconds = 0;
+    switch (option) {
+    case 'n':
+        return number(cli, "-n", strcmp(cli->command, "start") == 0 ? 1 : 0, 4096, &cli->n);
+    case 'a':
+        return number(cli, "--attach", 1, INT32_MAX, &cli->attach);
+    case 't':
+        if (!number(cli, "--timeout", 1, 86400, &seconds)) {
+            return false;
+        }
+        cli->timeout_ms = seconds * 1000;
+        return true;
+    case 'k':
+        return number(cli, "--engine", 0, UINT32_MAX, &cli->engine);
+    case 'T':
+        return number(cli, "--tail", 1, 1000000, &cli->tail);
+    case 'w':
+        cli->no_wait = true;
+        return true;
+    case 'A':
+        cli->all = true;
+        return true;
+    case 'u':
+        cli->until_stdin_closes = true;
+        return true;
+    case 'c':
+        cli->cwd = optarg;
+        return true;
+    case 'p':
+        cli->preload = optarg;
+        return true;
+    case 'e':
+        cli->engines = optarg;
+        return true;
+    case 's':
+        cli->signal = optarg;
+        return true;
+    default:
+        return false;
+    }
+}
+
+// read_all reads everything after the command. Gives -1 to go on, or the exit code.
+static int read_all(px_cli *cli, const cli_command *command, int argc, char **argv)
+{
+    char message[160];
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
+        if (option == 'h') {
+            print_command_help(command);
+            return PX_EXIT_OK;
+        }
+        if (option == 'j') {
+            cli->json = true;
+            continue;
+        }
+        if (option == '?' || strchr(command->options, option) == NULL) {
+            (void)snprintf(message, sizeof(message), "%s does not take \"%.60s\"", command->name,
+                           argv[optind - 1]);
+            return usage_error(cli, message);
+        }
+        if (!read_option(cli, option)) {
+            return PX_EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        cli->name = argv[optind++];
+        cli->name_given = true;
+    }
+    if (optind < argc) {
+        (void)snprintf(message, sizeof(message), "\"%.60s\" is one word too many", argv[optind]);
+        return usage_error(cli, message);
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    px_cli cli = {
+        .name = PX_CLUSTER_DEFAULT, .n = -1, .engine = -1, .tail = 200, .timeout_ms = 60000};
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (int i = 1; i < argc; i++) { // so that complaints about the rest are in the right form
+        cli.json |= strcmp(argv[i], "--json") == 0;
+    }
+    int first = 1;
+    while (first < argc && strcmp(argv[first], "--json") == 0) {
+        first++;
+    }
+    const char *word = first < argc ? argv[first] : "--help";
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_help();
+        return argc > 1 ? PX_EXIT_OK : PX_EXIT_USAGE;
+    }
+    if (strcmp(word, "--version") == 0) {
+        (void)printf("pxcluster %s\n", PX_VERSION);
+        return PX_EXIT_OK;
+    }
+    const cli_command *command = find_command(word);
+    if (command == NULL) {
+        char message[128];
+        (void)snprintf(message, sizeof(message), "there is no command \"%.60s\"", word);
+        return usage_error(&cli, message);
+    }
+    cli.command = command->name;
+    int code = read_all(&cli, command, argc - first, argv + first);
+    return code >= 0 ? code : command->run(&cli);
+}

@@ -1,0 +1,392 @@
+// start.c: `pxcluster start`: run a controller in the background and wait until its engines are
+// there.
+//
+// The controller gets a session of its own, /dev/null for stdin, stdout and stderr, and one more
+// descriptor on which it says in one line that it runs or why not. After that the waiting is done
+// by listening to it as any client would.
+
+#include "../launch/host.h"
+#include "cli.h"
+
+#include "px/id.h"
+#include "px/time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATUS_FD 3
+
+extern char **environ;
+
+// --- launching -----------------------------------------------------------------------------------
+
+static bool find_controller(char ret_path[PATH_MAX])
+{
+    const char *given = getenv("PX_CONTROLLER");
+    if (given != NULL && given[0] != '\0') {
+        (void)snprintf(ret_path, PATH_MAX, "%s", given);
+        return access(ret_path, X_OK) == 0;
+    }
+    ssize_t n = readlink("/proc/self/exe", ret_path, PATH_MAX - 32);
+    ret_path[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(ret_path, '/');
+    (void)snprintf(slash != NULL ? slash : ret_path, 32, "/pxcontroller");
+    return access(ret_path, X_OK) == 0;
+}
+
+static int set_actions(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int out)
+{
+    sigset_t none, all;
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    int err = posix_spawn_file_actions_adddup2(actions, out, STATUS_FD);
+    err = err == 0 ? posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0) : err;
+    err = err == 0 ? posix_spawn_file_actions_adddup2(actions, 0, 1) : err;
+    err = err == 0 ? posix_spawn_file_actions_adddup2(actions, 0, 2) : err;
+    err = err == 0 ? posix_spawn_file_actions_addclosefrom_np(actions, STATUS_FD + 1) : err;
+    err = err == 0 ? posix_spawnattr_setsigmask(attributes, &none) : err;
+    err = err == 0 ? posix_spawnattr_setsigdefault(attributes, &all) : err;
+    return err == 0 ? posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK |
+                                                               POSIX_SPAWN_SETSIGDEF |
+                                                               POSIX_SPAWN_SETSID)
+                    : err;
+}
+
+static int spawn(const char *program, char *const argv[], int out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    pid_t pid;
+    int err = posix_spawn_file_actions_init(&actions);
+    if (err != 0) {
+        return err;
+    }
+    err = posix_spawnattr_init(&attributes);
+    if (err != 0) {
+        (void)posix_spawn_file_actions_destroy(&actions);
+        return err;
+    }
+    err = set_actions(&actions, &attributes, out);
+    err = err == 0 ? posix_spawn(&pid, program, &actions, &attributes, argv, environ) : err;
+    (void)posix_spawnattr_destroy(&attributes);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return err;
+}
+
+// read_outcome reads the controller's one line; "" when it ended without a word.
+static px_err read_outcome(int fd, long long timeout_ms, char *ret_text, size_t size)
+{
+    size_t length = 0;
+    px_ns until = px_now() + (px_ns)timeout_ms * PX_NS_PER_MS;
+    while (length < size - 1) {
+        px_ns now = px_now();
+        struct pollfd line = {.fd = fd, .events = POLLIN};
+        if (now >= until) {
+            return PX_ETIMEOUT;
+        }
+        int n = poll(&line, 1, (int)((until - now) / PX_NS_PER_MS) + 1);
+        if (n < 0 && errno != EINTR) {
+            return px_err_from_errno(errno);
+        }
+        if (n <= 0) {
+            continue;
+        }
+        ssize_t got = read(fd, ret_text + length, size - 1 - length);
+        if (got <= 0) {
+            break;
+        }
+        length += (size_t)got;
+    }
+    ret_text[length] = '\0';
+    return PX_OK;
+}
+
+// launch runs a controller; gives its line in ret_text.
+static px_err launch(const px_cli *cli, const char *program, char *ret_text, size_t size,
+                     px_error *reterr)
+{
+    char n[16], attach[16], status[8];
+    int line[2];
+    char *argv[16] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
+    size_t argc = 7;
+    (void)snprintf(n, sizeof(n), "%lld", cli->n);
+    (void)snprintf(attach, sizeof(attach), "%lld", cli->attach);
+    (void)snprintf(status, sizeof(status), "%d", STATUS_FD);
+    if (cli->attach != 0) {
+        argv[argc++] = "--attach";
+        argv[argc++] = attach;
+    }
+    if (cli->cwd != NULL) {
+        argv[argc++] = "--cwd";
+        argv[argc++] = (char *)cli->cwd;
+    }
+    if (cli->preload != NULL) {
+        argv[argc++] = "--preload";
+        argv[argc++] = (char *)cli->preload;
+    }
+    if (pipe2(line, O_CLOEXEC) != 0) {
+        return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
+    }
+    // Above the descriptor that it becomes, or dup2 would leave it close-on-exec.
+    int out = fcntl(line[1], F_DUPFD_CLOEXEC, STATUS_FD + 1);
+    (void)close(line[1]);
+    int errnum = out >= 0 ? spawn(program, argv, out) : errno;
+    if (out >= 0) {
+        (void)close(out);
+    }
+    px_err err = errnum == 0 ? read_outcome(line[0], cli->timeout_ms, ret_text, size)
+                             : px_err_from_errno(errnum);
+    (void)close(line[0]);
+    if (errnum != 0) {
+        return px_error_set(reterr, err, "cannot run %s: %s", program, strerror(errnum));
+    }
+    return err == PX_OK ? PX_OK
+                        : px_error_set(reterr, err, "the controller said nothing in %lld s",
+                                       cli->timeout_ms / 1000);
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+static void show_progress(const px_json *cluster, bool last)
+{
+    if (isatty(STDERR_FILENO)) {
+        (void)fprintf(stderr, "\r%s: engines %lld/%lld%s", px_json_string(cluster, "id", ""),
+                      (long long)px_json_int(cluster, "ready", 0),
+                      (long long)px_json_int(cluster, "n", 0), last ? "\n" : " …");
+    }
+}
+
+static int print_status(const px_cli *cli, px_talk *talk)
+{
+    PX_AUTO(px_json) status = NULL;
+    px_error error = {0};
+    if (px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error) != PX_OK) {
+        return px_cli_fail(
+            cli,
+            &(px_problem){.exit_code = PX_EXIT_OTHER, .code = "no-answer", .message = error.text});
+    }
+    if (cli->json) {
+        PX_AUTO_BUF out = {0};
+        px_jsonw w = px_jsonw_to(&out);
+        px_show_json(status, &w);
+        px_cli_print(&out);
+    } else {
+        px_show_text(status);
+    }
+    return PX_EXIT_OK;
+}
+
+// settled tells if a cluster's state is one to wait no longer for.
+static bool settled(const px_json *cluster)
+{
+    return strcmp(px_json_string(cluster, "state", ""), "starting") != 0;
+}
+
+// outcome prints what became of it.
+static int outcome(const px_cli *cli, px_talk *talk, const px_json *cluster)
+{
+    const char *state = px_json_string(cluster, "state", "");
+    const px_json *error = px_json_get(cluster, "error");
+    if (strcmp(state, "running") == 0) {
+        return print_status(cli, talk);
+    }
+    char message[320];
+    (void)snprintf(
+        message, sizeof(message), "cluster \"%s\" is %s with %lld of %lld engines%s%s", cli->name,
+        state, (long long)px_json_int(cluster, "ready", 0), (long long)px_json_int(cluster, "n", 0),
+        error != NULL && px_json_is_object(error) ? ": " : "",
+        error != NULL && px_json_is_object(error) ? px_json_string(error, "message", "") : "");
+    const px_json *fixes = px_json_get(error, "fix");
+    px_problem problem = {.exit_code = PX_EXIT_FAILED,
+                          .code = px_json_string(error, "code", "failed"),
+                          .message = message,
+                          .cause = px_json_string(error, "cause", NULL),
+                          .fix = px_json_as_string(px_json_item(fixes, 0), NULL),
+                          .log = px_json_string(error, "log", NULL)};
+    return px_cli_fail(cli, &problem);
+}
+
+static int waited_in_vain(const px_cli *cli, px_err err)
+{
+    char message[192];
+    if (err == PX_ETIMEOUT) {
+        (void)snprintf(message, sizeof(message),
+                       "cluster \"%s\" is still starting after %lld s; it goes on", cli->name,
+                       cli->timeout_ms / 1000);
+    } else {
+        (void)snprintf(message, sizeof(message), "cluster \"%s\" ended while it was starting",
+                       cli->name);
+    }
+    return px_cli_fail(
+        cli,
+        &(px_problem){.exit_code = err == PX_ETIMEOUT ? PX_EXIT_TIMEOUT : PX_EXIT_FAILED,
+                      .code = err == PX_ETIMEOUT ? "time-out" : "ended",
+                      .message = message,
+                      .fix = err == PX_ETIMEOUT ? "`pxcluster status` shows how far it is" : NULL});
+}
+
+// cluster_of finds the Cluster in a notification; NULL when it is another message.
+static const px_json *cluster_of(const px_message *message, const px_json *content)
+{
+    const char *event = px_json_string(content, "event", "");
+    return message->type == PX_MSG_CLUSTER_NOTIFY && strcmp(event, "stats") != 0
+               ? px_json_get(content, "cluster")
+               : NULL;
+}
+
+int px_wait_running(const px_cli *cli, px_talk *talk)
+{
+    PX_AUTO(px_json) status = NULL;
+    px_error error = {0};
+    px_ns until = px_now() + (px_ns)cli->timeout_ms * PX_NS_PER_MS;
+    px_err err = px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error);
+    if (err != PX_OK) {
+        return waited_in_vain(cli, err);
+    }
+    const px_json *cluster = px_json_get(status, "cluster");
+    if (settled(cluster) || cli->no_wait) {
+        return cli->no_wait ? print_status(cli, talk) : outcome(cli, talk, cluster);
+    }
+    show_progress(cluster, false);
+    for (;;) {
+        PX_AUTO(px_message) message = NULL;
+        PX_AUTO(px_json) content = NULL;
+        px_ns now = px_now();
+        err = now < until
+                  ? px_talk_next(talk, (int)((until - now) / PX_NS_PER_MS) + 1, &message, &error)
+                  : PX_ETIMEOUT;
+        if (err != PX_OK) {
+            return waited_in_vain(cli, err);
+        }
+        if (px_json_parse(message->content, &content, NULL) != PX_OK) {
+            continue;
+        }
+        cluster = cluster_of(message, content);
+        if (cluster != NULL) {
+            show_progress(cluster, settled(cluster));
+        }
+        if (cluster != NULL && settled(cluster)) {
+            return outcome(cli, talk, cluster);
+        }
+    }
+}
+
+// --- the command ---------------------------------------------------------------------------------
+
+// replace_failed stops a cluster of this name that has failed; true when there was one.
+static bool replace_failed(const px_cli *cli)
+{
+    px_cluster_file file;
+    PX_AUTO(px_talk) talk = NULL;
+    PX_AUTO(px_json) status = NULL;
+    px_error error = {0};
+    if (px_cluster_file_read(cli->name, &file, &error) != PX_OK ||
+        px_talk_open(&file, 2000, &talk, &error) != PX_OK ||
+        px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error) != PX_OK ||
+        strcmp(px_json_string(px_json_get(status, "cluster"), "state", ""), "failed") != 0) {
+        return false;
+    }
+    return px_stop_cluster(&file, 10000, &error) == PX_OK;
+}
+
+static int fail_launch(const px_cli *cli, const px_json *line, const char *text)
+{
+    const char *code = px_json_string(line, "code", "failed");
+    bool exists = strcmp(code, "exists") == 0;
+    char fix[192];
+    (void)snprintf(fix, sizeof(fix), exists ? "`pxcluster status %s` shows it" : "", cli->name);
+    return px_cli_fail(cli, &(px_problem){.exit_code = exists ? PX_EXIT_EXISTS : PX_EXIT_FAILED,
+                                          .code = code,
+                                          .message = px_json_string(line, "message", text),
+                                          .fix = fix});
+}
+
+// stop_failed leaves nothing of a cluster that a person waited for in vain; its error is printed.
+static void stop_failed(const px_cluster_file *file)
+{
+    px_error error = {0};
+    PX_AUTO(px_talk) talk = NULL;
+    PX_AUTO(px_json) status = NULL;
+    if (px_talk_open(file, 2000, &talk, &error) == PX_OK &&
+        px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error) == PX_OK &&
+        strcmp(px_json_string(px_json_get(status, "cluster"), "state", ""), "failed") == 0 &&
+        px_stop_cluster(file, 10000, &error) != PX_OK) {
+        (void)fprintf(stderr, "pxcluster: %s\n", error.text);
+    }
+}
+
+static int check(const px_cli *cli, char program[PATH_MAX])
+{
+    char folder[PATH_MAX], message[PATH_MAX + 64];
+    px_error error = {0};
+    px_err err = px_cluster_folder(cli->name, folder, &error);
+    if (err != PX_OK) {
+        return px_cli_fail(
+            cli, &(px_problem){.exit_code = err == PX_EINVAL ? PX_EXIT_USAGE : PX_EXIT_FAILED,
+                               .code = err == PX_EINVAL ? "bad-name" : "no-folder",
+                               .message = error.text});
+    }
+    if (cli->cwd != NULL && access(cli->cwd, X_OK) != 0) {
+        (void)snprintf(message, sizeof(message), "cannot enter %s: %s", cli->cwd, strerror(errno));
+        return px_cli_fail(
+            cli, &(px_problem){.exit_code = PX_EXIT_USAGE, .code = "bad-cwd", .message = message});
+    }
+    if (!find_controller(program)) {
+        (void)snprintf(message, sizeof(message), "there is no program %s", program);
+        return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_NO_LAUNCHER,
+                                              .code = "launcher-missing",
+                                              .message = message,
+                                              .fix = "install pxkernel completely, or name the "
+                                                     "program in PX_CONTROLLER"});
+    }
+    return PX_EXIT_OK;
+}
+
+int px_command_start(const px_cli *given)
+{
+    char program[PATH_MAX], text[2048];
+    px_cluster_file file;
+    px_error error = {0};
+    px_cli cli = *given;
+    PX_AUTO(px_json) line = NULL;
+    PX_AUTO(px_talk) talk = NULL;
+    cli.n = cli.n >= 0 ? cli.n : (long long)px_host_cores();
+    int code = check(&cli, program);
+    if (code != PX_EXIT_OK) {
+        return code;
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        text[0] = '\0';
+        px_json_free(PX_STEAL(line));
+        px_err err = launch(&cli, program, text, sizeof(text), &error);
+        if (err != PX_OK) {
+            return px_cli_fail(&cli, &(px_problem){.exit_code = err == PX_ETIMEOUT ? PX_EXIT_TIMEOUT
+                                                                                   : PX_EXIT_FAILED,
+                                                   .code = "launch-failed",
+                                                   .message = error.text});
+        }
+        err = px_json_parse(px_slice_str(text), &line, NULL);
+        if (err == PX_OK && strcmp(px_json_string(line, "status", ""), "ok") == 0) {
+            break;
+        }
+        if (strcmp(px_json_string(line, "code", ""), "exists") != 0 || !replace_failed(&cli)) {
+            return fail_launch(&cli, line, "the controller ended without a word");
+        }
+    }
+    code = px_reach(&cli, &file, &talk);
+    if (code != PX_EXIT_OK) {
+        return code;
+    }
+    code = px_wait_running(&cli, talk);
+    if (code == PX_EXIT_FAILED) {
+        stop_failed(&file);
+    }
+    return code;
+}
