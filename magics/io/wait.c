@@ -223,11 +223,12 @@ static px_err take_part(px_client *client, px_waiter *waiter, bool leads, px_ns 
         waiter->signalled = false;
         px__eventfd_read(waiter->fd);
     }
+    bool promoted = client->leader == waiter && !leads;
     (void)pthread_mutex_unlock(&client->lock);
     if (done) {
         return PX_OK;
     }
-    if (*ret_more) {
+    if (*ret_more || promoted) {
         return PX_EAGAIN;
     }
     px_err err = sleep_until(client, waiter, leads, deadline, mask);
