@@ -1,28 +1,32 @@
 // kernel.h: the one struct that both halves of a kernel see, and the ways to start one.
 //
-// A kernel is two threads that meet in two queues. px-io (kernel/io) owns every socket and never touches
-// Python; px-main (kernel/py) owns Python and never touches a socket. `inbox` carries requests from px-io
-// to px-main, `outbox` carries everything that a cell causes back, in one total order.
+// A kernel is two threads that meet in two queues. px-io (kernel/io) owns every socket and never
+// touches Python; px-main (kernel/py) owns Python and never touches a socket. `inbox` carries
+// requests from px-io to px-main, `outbox` carries everything that a cell causes back, in one total
+// order.
 //
 // An engine is the same kernel with another transport (io/transport.h): it connects to a controller
 // instead of binding five sockets.
 #ifndef PX_KERNEL_H
 #define PX_KERNEL_H
 
-#include <limits.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "io/capture.h"
 #include "io/interrupt.h"
+#include "io/member.h"
+#include "io/need.h"
 #include "io/outbox.h"
 #include "nursery.h"
+
 #include "px/cluster.h"
 #include "px/connection.h"
 #include "px/id.h"
 #include "px/log.h"
 #include "px/mailbox.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 // PX_EXPORT marks the few symbols of the module that the launcher looks up.
 #define PX_EXPORT __attribute__((visibility("default")))
@@ -41,7 +45,7 @@ typedef struct px_launch {
 typedef struct px_config {
     bool engine;
     bool capture_fds;
-    bool write_connection; // ports were chosen by us: write them back
+    bool write_connection;  // ports were chosen by us: write them back
     bool remove_connection; // the file was made by us: remove it at exit
     char connection_file[PATH_MAX];
     px_connection connection; // kernel mode: as bound once px-io is ready
@@ -53,15 +57,15 @@ typedef struct px_config {
     char implementation_version[64]; // IPython's
     char python_version[32];         // such as 3.11.7
     px_log_level log_level;
-    int n_arguments;                 // command-line arguments that C did not consume
+    int n_arguments; // command-line arguments that C did not consume
     char **arguments;
 } px_config;
 
 typedef struct px_kernel {
     px_config config;
-    px_mailbox inbox;  // px-io to px-main: px_request and notices (io/request.h)
+    px_mailbox inbox;   // px-io to px-main: px_request and notices (io/request.h)
     px_mailbox answers; // px-io to whoever waits in input(): px_request of type input_reply
-    px_outbox outbox;  // anyone to px-io
+    px_outbox outbox;   // anyone to px-io
     px_capture capture;
     px_interrupt interrupt;
     px_io *io;
@@ -73,22 +77,39 @@ typedef struct px_kernel {
 // px_kernel_current is the kernel of this process; NULL before it starts.
 extern px_kernel *px_kernel_current;
 
-// px_kernel_main is what the launcher calls: parses the command line, starts px-io, then Python, runs until the
-// end and returns the exit status. argv[0]'s name decides between kernel and engine.
+// --- what px-main asks of px-io (io/io.c); any thread ---
+
+// px_io_post hands a chain of entries (no streams) over. It is sent from this thread when the
+// transport allows that and px-io is not at it, else px-io is woken. Takes chain; NULL is allowed.
+void px_io_post(px_io *io, px_out *chain);
+// px_io_wants_statuses tells if busy and idle are to be published.
+bool px_io_wants_statuses(const px_io *io);
+// px_io_set_kernel_info replaces the content of kernel_info_reply. Takes content.
+void px_io_set_kernel_info(px_io *io, px_bytes *content);
+// px_usage (io/usage.c) appends the content of usage_reply.
+void px_usage(px_buf *out);
+
+// --- starting and ending ---
+
+// px_kernel_main is what the launcher calls: parses the command line, starts px-io, then Python,
+// runs until the end and returns the exit status. argv[0]'s name decides between kernel and engine.
 PX_EXPORT int px_kernel_main(const px_launch *launch);
 
-// px_kernel_run_hosted does the same inside a Python that runs already (`python -m pxkernel`). GIL held.
+// px_kernel_run_hosted does the same inside a Python that runs already (`python -m pxkernel`). GIL
+// held.
 int px_kernel_run_hosted(int argc, char **argv);
 
-// px_engine_run is an engine's whole life inside a process that has Python initialised: for the zygote's forked child
-// (after PyOS_AfterFork_Child) and for a lone engine. GIL held on entry and on return; returns the exit status.
-// The caller ends the process with px_kernel_exit.
+// px_engine_run is an engine's whole life inside a process that has Python initialised: for the
+// zygote's forked child (after PyOS_AfterFork_Child) and for a lone engine. GIL held on entry and
+// on return; returns the exit status. The caller ends the process with px_kernel_exit.
 int px_engine_run(const px_engine_args *args);
 
-// px_kernel_exit finalises Python (with a deadline), then leaves with status. GIL held. Does not return.
+// px_kernel_exit finalises Python (with a deadline), then leaves with status. GIL held. Does not
+// return.
 _Noreturn void px_kernel_exit(int status);
 
-// px_zygote_main (zygote.c) is `pxengine --zygote`: one thread, Python initialised by px_interp_init, no px-io.
+// px_zygote_main (zygote.c) is `pxengine --zygote`: one thread, Python initialised by
+// px_interp_init, no px-io.
 int px_zygote_main(const px_launch *launch);
 
 #endif

@@ -1,12 +1,14 @@
-// The executables pxkernel and pxengine: find Python's library, open it for everyone, open our module for us alone, and run.
+// The executables pxkernel and pxengine: find Python's library, open it for everyone, open our
+// module for us alone, and run.
 //
-// Linked with libc only. Linking libpython would need an RPATH that is right in one environment and wrong in every other; linking
-// libzmq would put ours in the global scope, where pyzmq's compiled code would find it instead of its own. So libpython is
-// opened RTLD_GLOBAL (extension modules expect its symbols there) and _kernel, with the libraries it
-// brings, RTLD_LOCAL.
+// Linked with libc only. Linking libpython would need an RPATH that is right in one environment and
+// wrong in every other; linking libzmq would put ours in the global scope, where pyzmq's compiled
+// code would find it instead of its own. So libpython is opened RTLD_GLOBAL (extension modules
+// expect its symbols there) and _kernel, with the libraries it brings, RTLD_LOCAL.
 //
-// Where to look: the environment is the folder above ours, bin/; if it has a pyvenv.cfg, `home` there names the Python it
-// was made from. A Python without a shared library, or one that is not found, is started as a program instead
+// Where to look: the environment is the folder above ours, bin/; if it has a pyvenv.cfg, `home`
+// there names the Python it was made from. A Python without a shared library, or one that is not
+// found, is started as a program instead
 // (`python -m pxkernel`): slower by an interpreter's start, otherwise the same.
 
 #include <dlfcn.h>
@@ -49,8 +51,7 @@ typedef struct layout {
 #define MULTIARCH "lib"
 #endif
 
-[[gnu::format(printf, 2, 3)]]
-static bool path(char ret_path[PATH_MAX], const char *format, ...)
+[[gnu::format(printf, 2, 3)]] static bool path(char ret_path[PATH_MAX], const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -63,8 +64,7 @@ static bool path(char ret_path[PATH_MAX], const char *format, ...)
     return true;
 }
 
-[[gnu::format(printf, 2, 3)]]
-static bool exists(char ret_path[PATH_MAX], const char *format, ...)
+[[gnu::format(printf, 2, 3)]] static bool exists(char ret_path[PATH_MAX], const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -162,8 +162,9 @@ static bool library_in(layout *l, const char *folder)
     return exists(l->library, "%s/" LIBRARY, folder);
 }
 
-// find_library looks beside the Python that the environment was made from, then where that one's executable really is. A
-// library elsewhere belongs to another Python, whose standard library is not ours.
+// find_library looks beside the Python that the environment was made from, then where that one's
+// executable really is. A library elsewhere belongs to another Python, whose standard library is
+// not ours.
 static bool find_library(layout *l)
 {
     char prefix[PATH_MAX];
@@ -226,7 +227,8 @@ static int run_module(const layout *l, int argc, char **argv)
     int (*run)(const px_launch *) = NULL;
     *(void **)&run = dlsym(module, "px_kernel_main");
     if (run == NULL) {
-        (void)fprintf(stderr, "pxkernel: %s is not of this version: install pxkernel again\n", file);
+        (void)fprintf(stderr, "pxkernel: %s is not of this version: install pxkernel again\n",
+                      file);
         return 1;
     }
     const px_launch launch = {
@@ -238,14 +240,16 @@ int main(int argc, char **argv)
 {
     static layout l;
     if (argc < 1 || !find_environment(&l) || !find_python(&l)) {
-        (void)fprintf(stderr, "pxkernel: no " PYTHON " beside this executable (%s): install pxkernel "
-                              "into an environment of Python " PX_PYTHON_VERSION "\n",
+        (void)fprintf(stderr,
+                      "pxkernel: no " PYTHON " beside this executable (%s): install pxkernel "
+                      "into an environment of Python " PX_PYTHON_VERSION "\n",
                       l.bin);
         return 1;
     }
     if (!find_packages(&l)) {
-        (void)fprintf(stderr, "pxkernel: no pxkernel/" MODULE " in the packages of %s: install "
-                              "pxkernel there, or set PX_HOME to the folder it is in\n",
+        (void)fprintf(stderr,
+                      "pxkernel: no pxkernel/" MODULE " in the packages of %s: install "
+                      "pxkernel there, or set PX_HOME to the folder it is in\n",
                       l.prefix);
         return 1;
     }

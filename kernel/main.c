@@ -1,25 +1,24 @@
 // The order in which a kernel starts and stops.
 //
-// Start: command line and connection file; px-io, which binds; then Python. From a few milliseconds after main()
-// heartbeats and kernel_info are answered and requests wait in the inbox, while Python and IPython still load.
-// Stop: Python's loop returns, Python is finalised (user code's atexit and destructors may still print), px-io sends what is left and
-// closes. A request to shut down has a deadline (io/ending.c), so the process ends even when Python does not.
+// Start: command line and connection file; px-io, which binds; then Python. From a few milliseconds
+// after main() heartbeats and kernel_info are answered and requests wait in the inbox, while Python
+// and IPython still load. Stop: Python's loop returns, Python is finalised (user code's atexit and
+// destructors may still print), px-io sends what is left and closes. A request to shut down has a
+// deadline (io/ending.c), so the process ends even when Python does not.
 
-#include <Python.h>
-
+#include "io/io.h"
+#include "io/need.h"
+#include "io/transport.h"
 #include "kernel.h"
+#include "options.h"
+#include "py/interp.h"
+
+#include "px/log.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "io/io.h"
-#include "io/need.h"
-#include "io/transport.h"
-#include "options.h"
-#include "py/interp.h"
-#include "px/log.h"
 
 #pragma weak px_zygote_main
 #pragma weak px_transport_engine_new
@@ -32,7 +31,8 @@ static int fail(const char *program, const px_error *error)
     return 1;
 }
 
-// find_ipython takes IPython's version from the name of its folder of metadata: importing it would take 0.2 s.
+// find_ipython takes IPython's version from the name of its folder of metadata: importing it would
+// take 0.2 s.
 static void find_ipython(const char *site_packages, char *ret_version, size_t size)
 {
     static const char prefix[] = "ipython-";
@@ -55,10 +55,7 @@ static void find_ipython(const char *site_packages, char *ret_version, size_t si
 
 static void find_versions(const char *site_packages, px_config *config)
 {
-    const char *version = Py_GetVersion(); // may be called before initialisation
-    size_t length = strcspn(version, " ");
-    (void)snprintf(config->python_version, sizeof(config->python_version), "%.*s", (int)length,
-                   version);
+    px_interp_version(config->python_version, sizeof(config->python_version));
     find_ipython(site_packages, config->implementation_version,
                  sizeof(config->implementation_version));
 }
@@ -134,7 +131,7 @@ int px_kernel_main(const px_launch *launch)
         break;
     }
     int status = run(launch, &options, options.mode == PX_MODE_ENGINE ? "pxengine" : "pxkernel");
-    if (Py_IsInitialized()) {
+    if (px_interp_running()) {
         px_kernel_exit(status);
     }
     return status;
@@ -181,9 +178,7 @@ int px_engine_run(const px_engine_args *args)
 void px_kernel_exit(int status)
 {
     px_kernel *kernel = px_kernel_current;
-    if (Py_FinalizeEx() < 0 && status == 0) {
-        status = 120; // as Python itself: standard streams could not be flushed
-    }
+    status = px_interp_finish(status);
     if (kernel != NULL && kernel->io != NULL) {
         px_capture_stop(&kernel->capture);
         px_io_stop(kernel->io);

@@ -1,17 +1,18 @@
 // The command line of pxkernel and pxengine.
 //
-// Options are those that kernelspecs and managers pass to ipykernel: the connection file, ports, ip, transport. Whatever is not known
-// here is left for Python (IPython's own configuration), in order, so that `--IPCompleter.use_jedi=False` works.
+// Options are those that kernelspecs and managers pass to ipykernel: the connection file, ports,
+// ip, transport. Whatever is not known here is left for Python (IPython's own configuration), in
+// order, so that `--IPCompleter.use_jedi=False` works.
 
 #include "options.h"
+
+#include "io/need.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "io/need.h"
 
 static const char help_text[] =
     "usage: pxkernel [-f FILE] [options]\n"
@@ -24,7 +25,8 @@ static const char help_text[] =
     "  --ip=ADDRESS         address to bind (127.0.0.1)\n"
     "  --transport=tcp|ipc  kind of sockets (tcp)\n"
     "  --shell=PORT --iopub=PORT --stdin=PORT --control=PORT --hb=PORT\n"
-    "                       ports; those not given here or in the file are chosen and written back\n"
+    "                       ports; those not given here or in the file are chosen and written "
+    "back\n"
     "  --log-level=LEVEL    debug, info, warning or error (warning); to standard error\n"
     "  --no-capture         leave file descriptors 1 and 2 alone\n"
     "  --version, --help\n"

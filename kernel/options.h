@@ -3,6 +3,7 @@
 #define PX_KERNEL_OPTIONS_H
 
 #include "kernel.h"
+
 #include "px/err.h"
 #include "px/log.h"
 
@@ -12,7 +13,7 @@ typedef struct px_options {
     px_mode mode;           // PX_MODE_DONE: all was said (--help, --version), exit 0
     const char *connection; // -f
     const char *transport, *ip;
-    long long ports[5]; // shell, iopub, stdin, control, hb; 0: not given
+    long long ports[5];                         // shell, iopub, stdin, control, hb; 0: not given
     const char *cluster, *cluster_file, *token; // engine
     long long engine_id;
     bool no_capture;
@@ -21,9 +22,11 @@ typedef struct px_options {
     char **rest;
 } px_options;
 
-// px_options_read reads argv; rest points into argv's strings and is allocated once. reterr says what is wrong.
+// px_options_read reads argv; rest points into argv's strings and is allocated once. reterr says
+// what is wrong.
 px_err px_options_read(int argc, char **argv, px_options *ret_options, px_error *reterr);
-// px_options_config makes the configuration: finds and reads the connection file, chooses what it leaves open.
+// px_options_config makes the configuration: finds and reads the connection file, chooses what it
+// leaves open.
 px_err px_options_config(const px_options *options, px_config *ret_config, px_error *reterr);
 
 #endif

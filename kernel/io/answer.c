@@ -1,14 +1,16 @@
-// What px-io answers by itself: no GIL, no Python, also while a cell sits in a C call. kernel_info, interrupt, shutdown, usage, connect,
-// the subshell requests (we have none yet and do not announce them) and, for an engine, heartbeats.
+// What px-io answers by itself: no GIL, no Python, also while a cell sits in a C call. kernel_info,
+// interrupt, shutdown, usage, connect, the subshell requests (we have none yet and do not announce
+// them) and, for an engine, heartbeats.
 //
-// Each answer stands between `busy` and `idle` of its own request. A front end that counts on the last status it saw would
-// now think that a running cell is done, so `busy` of the running cell is said again.
-
-#include <string.h>
+// Each answer stands between `busy` and `idle` of its own request. A front end that counts on the
+// last status it saw would now think that a running cell is done, so `busy` of the running cell is
+// said again.
 
 #include "io/io.h"
 #include "io/member.h"
 #include "io/need.h"
+
+#include <string.h>
 
 static void write_help(px_jsonw *w)
 {

@@ -1,21 +1,22 @@
 // Capturing descriptors 1 and 2.
 //
-// Two readers, one lock: px-io, woken by the pipe, so that a C call that holds the GIL and prints megabytes never fills
-// the pipe; and whoever posts something of a cell (px_capture_drain), so that what `os.system("echo")` wrote
-// stands in front of what Python prints next and inside the cell that ran it. Reading never blocks.
+// Two readers, one lock: px-io, woken by the pipe, so that a C call that holds the GIL and prints
+// megabytes never fills the pipe; and whoever posts something of a cell (px_capture_drain), so that
+// what `os.system("echo")` wrote stands in front of what Python prints next and inside the cell
+// that ran it. Reading never blocks.
 //
-// The text belongs to the request that runs (or ran last). Characters are kept together: up to three bytes of an unfinished one
-// wait for the rest, until the end of the request.
+// The text belongs to the request that runs (or ran last). Characters are kept together: up to
+// three bytes of an unfinished one wait for the rest, until the end of the request.
 
 #include "io/capture.h"
+
+#include "io/outbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "io/outbox.h"
 
 #define CHUNK ((size_t)65536)
 #define PAUSE (100 * UINT64_C(1000)) // ns without text after which somebody else may have written
@@ -95,8 +96,8 @@ px_err px_capture_start(px_capture *capture, px_error *reterr)
         // A descriptor that was closed has no original: nothing is passed on.
         pipe->original_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (dup2(pipe->write_fd, fd) < 0) {
-            return px_error_set(reterr, px_err_from_errno(errno), "cannot capture descriptor %d: %s",
-                                fd, strerror(errno));
+            return px_error_set(reterr, px_err_from_errno(errno),
+                                "cannot capture descriptor %d: %s", fd, strerror(errno));
         }
     }
     atomic_store(&capture->on, capture->pipes[0].write_fd >= 0);

@@ -1,18 +1,19 @@
 // capture.h: what C libraries and child processes write to descriptors 1 and 2.
 //
-// Both become pipes. px-io reads them without the GIL, so a C call that holds the GIL may print megabytes. Before anything
-// else of a cell is posted the poster reads them too (px_capture_drain, any thread), so order is true to a
-// system call. Bytes go to the notebook as whole UTF-8 characters, and unchanged to the original descriptor.
+// Both become pipes. px-io reads them without the GIL, so a C call that holds the GIL may print
+// megabytes. Before anything else of a cell is posted the poster reads them too (px_capture_drain,
+// any thread), so order is true to a system call. Bytes go to the notebook as whole UTF-8
+// characters, and unchanged to the original descriptor.
 #ifndef PX_KERNEL_CAPTURE_H
 #define PX_KERNEL_CAPTURE_H
+
+#include "px/err.h"
+#include "px/time.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "px/err.h"
-#include "px/time.h"
 
 typedef struct px_outbox px_outbox;
 
@@ -32,7 +33,8 @@ typedef struct px_capture {
     _Atomic px_ns last_text; // when Python last wrote
 } px_capture;
 
-// px_capture_init makes the pipes (unless wanted is false); px-io watches px_capture_fd(…, 0 and 1) from then on.
+// px_capture_init makes the pipes (unless wanted is false); px-io watches px_capture_fd(…, 0 and 1)
+// from then on.
 px_err px_capture_init(px_capture *capture, px_outbox *outbox, bool wanted);
 void px_capture_done(px_capture *capture);
 // px_capture_start makes the pipes descriptors 1 and 2. Nothing happens when they are not wanted.
@@ -40,12 +42,15 @@ px_err px_capture_start(px_capture *capture, px_error *reterr);
 // px_capture_stop puts the originals back and reads what is left.
 void px_capture_stop(px_capture *capture);
 int px_capture_fd(const px_capture *capture, int which);
-// px_capture_original is the descriptor that 1 (which 0) or 2 (which 1) was; itself when not captured.
+// px_capture_original is the descriptor that 1 (which 0) or 2 (which 1) was; itself when not
+// captured.
 int px_capture_original(const px_capture *capture, int which);
-// px_capture_drain posts what the pipes hold. With end, also characters that are not whole. Any thread, never blocks.
+// px_capture_drain posts what the pipes hold. With end, also characters that are not whole. Any
+// thread, never blocks.
 void px_capture_drain(px_capture *capture, bool end);
-// px_capture_before_text is the drain for a writer of text that may come 10 million times: it looks only when the last text was
-// a while ago, since what others wrote meanwhile must stand before the next. Any thread.
+// px_capture_before_text is the drain for a writer of text that may come 10 million times: it looks
+// only when the last text was a while ago, since what others wrote meanwhile must stand before the
+// next. Any thread.
 void px_capture_before_text(px_capture *capture);
 
 #endif

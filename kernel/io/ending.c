@@ -1,25 +1,28 @@
 // How a kernel ends.
 //
-// The answer to shutdown_request leaves at once. Then px-main is asked to leave its loop (PX_NOTICE_EXIT); a cell that runs is
-// interrupted. If px-main has not ended the process by PX_ENDING_DEADLINE, because C code holds the GIL or user code will not stop,
-// px-io flushes and ends it: exit status 0 all the same, since that is what was asked for.
+// The answer to shutdown_request leaves at once. Then px-main is asked to leave its loop
+// (PX_NOTICE_EXIT); a cell that runs is interrupted. If px-main has not ended the process by
+// PX_ENDING_DEADLINE, because C code holds the GIL or user code will not stop, px-io flushes and
+// ends it: exit status 0 all the same, since that is what was asked for.
 //
-// Other processes of our process group (children of cells) get SIGTERM at the beginning and SIGKILL at the end, when we lead the
-// group, as front ends expect. multiprocessing's resource tracker is left alone: it ends with us, after cleaning up.
+// Other processes of our process group (children of cells) get SIGTERM at the beginning and SIGKILL
+// at the end, when we lead the group, as front ends expect. multiprocessing's resource tracker is
+// left alone: it ends with us, after cleaning up.
+
+#include "io/io.h"
+#include "io/need.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "io/io.h"
-#include "io/need.h"
-
-#define PX_ENDING_AGAIN (500 * PX_NS_PER_MS)  // a second interrupt
-#define PX_ENDING_DEADLINE (2 * PX_NS_PER_S)  // and no longer
+#define PX_ENDING_AGAIN (500 * PX_NS_PER_MS) // a second interrupt
+#define PX_ENDING_DEADLINE (2 * PX_NS_PER_S) // and no longer
 
 static void press_on(void *context, px_ns now)
 {
@@ -76,7 +79,8 @@ static bool read_small(const char *pid, const char *name, char *text, size_t siz
     return true;
 }
 
-// in_group reads pid and process group of /proc/<pid>/stat, whose second field may hold anything in brackets.
+// in_group reads pid and process group of /proc/<pid>/stat, whose second field may hold anything in
+// brackets.
 static bool in_group(const char *name, int group, int *ret_pid)
 {
     char text[512];
@@ -103,7 +107,9 @@ static bool cleans_up_itself(const char *name)
 
 void px_ending_group(bool force)
 {
-    if (getpgrp() != getpid()) {
+    static atomic_bool looked; // and there was nobody: reading all of /proc takes milliseconds
+    bool found = false;
+    if (getpgrp() != getpid() || (force && atomic_load(&looked))) {
         return;
     }
     DIR *proc = opendir("/proc");
@@ -116,9 +122,11 @@ void px_ending_group(bool force)
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
             in_group(entry->d_name, getpid(), &pid) && !cleans_up_itself(entry->d_name)) {
             (void)kill(pid, force ? SIGKILL : SIGTERM); // it may be gone by now
+            found = true;
         }
     }
     (void)closedir(proc);
+    atomic_store(&looked, !found);
 }
 
 // --- the parent ---------------------------------------------------------------------------------
@@ -139,7 +147,8 @@ void px_ending_watch_parent(px_io *io)
     if (named == NULL || px_parse_number(named, 2, INT_MAX, &wanted) != PX_OK || parent <= 1) {
         return;
     }
-    // A wrapper may stand between: then its end is ours, as it is for ipykernel (which watches for ppid 1).
+    // A wrapper may stand between: then its end is ours, as it is for ipykernel (which watches for
+    // ppid 1).
     parent_fd = (int)syscall(SYS_pidfd_open, parent, 0);
     if (parent_fd < 0 || getppid() != parent) {
         px_io_lost(io, "the process that started the kernel is gone");

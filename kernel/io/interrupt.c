@@ -1,9 +1,10 @@
 // Interrupts, C half.
 //
-// A flag that Python is told about from another thread does not stop a loop and never ends a sleep, so an interrupt
-// is a real SIGINT sent to the main thread (or to our process group, so that children of the cell get it too). `busy`
-// is read and the signal is sent under one lock, and px-main clears `busy` under the same lock at the end of a request: after
-// that no signal can be sent for it. One that is already on its way is swallowed by px-main (py/signals.c).
+// A flag that Python is told about from another thread does not stop a loop and never ends a sleep,
+// so an interrupt is a real SIGINT sent to the main thread (or to our process group, so that
+// children of the cell get it too). `busy` is read and the signal is sent under one lock, and
+// px-main clears `busy` under the same lock at the end of a request: after that no signal can be
+// sent for it. One that is already on its way is swallowed by px-main (py/signals.c).
 
 #include "io/interrupt.h"
 

@@ -1,12 +1,12 @@
-// interrupt.h: who is interrupted, and when. The C half of the fence: an interrupt acts on the request that runs, is kept for the
-// first one while Python boots, and never reaches the next.
+// interrupt.h: who is interrupted, and when. The C half of the fence: an interrupt acts on the
+// request that runs, is kept for the first one while Python boots, and never reaches the next.
 #ifndef PX_KERNEL_INTERRUPT_H
 #define PX_KERNEL_INTERRUPT_H
 
+#include "px/err.h"
+
 #include <pthread.h>
 #include <stdbool.h>
-
-#include "px/err.h"
 
 typedef struct px_interrupt {
     pthread_mutex_t lock;
@@ -17,12 +17,15 @@ typedef struct px_interrupt {
 } px_interrupt;
 
 px_err px_interrupt_init(px_interrupt *interrupt);
-// px_interrupt_begin says that a request runs from here on. True: it was interrupted before it began. px-main.
+// px_interrupt_begin says that a request runs from here on. True: it was interrupted before it
+// began. px-main.
 bool px_interrupt_begin(px_interrupt *interrupt);
-// px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on its way. px-main.
+// px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on
+// its way. px-main.
 void px_interrupt_end(px_interrupt *interrupt);
 bool px_interrupt_busy(px_interrupt *interrupt);
-// px_interrupt_send interrupts what runs: our process group when we lead it (children too), else the main thread. Any thread.
+// px_interrupt_send interrupts what runs: our process group when we lead it (children too), else
+// the main thread. Any thread.
 px_err px_interrupt_send(px_interrupt *interrupt, bool group);
 // px_interrupt_early catches SIGINT until Python has its own handler. px-main, once, before Python.
 void px_interrupt_early(px_interrupt *interrupt);

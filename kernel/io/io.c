@@ -1,13 +1,19 @@
 // px-io: one loop that owns every socket of the kernel and never waits for Python.
 //
-// In: the transport hands over frames (px_io_receive); they are verified here, once, and go three ways: answered on the spot
-// (answer.c: heartbeats, kernel_info, interrupts, shutdown), put in front of whoever waits in input(), or posted to px-main's inbox.
+// In: the transport hands over frames (px_io_receive); they are verified here, once, and go three
+// ways: answered on the spot (answer.c: heartbeats, kernel_info, interrupts, shutdown), put in
+// front of whoever waits in input(), or posted to px-main's inbox.
 //
-// Out: px-io empties the outbox. Composing (headers, signature) happens at the end, off the GIL. What px-io answers itself goes past
-// the outbox: it belongs to no cell, and must not wait behind one. The sending lock makes composing and sending one step, so that a
-// transport that allows it can also be fed by px-main directly.
+// Out: px-io empties the outbox. Composing (headers, signature) happens at the end, off the GIL.
+// What px-io answers itself goes past the outbox: it belongs to no cell, and must not wait behind
+// one. The sending lock makes composing and sending one step, so that a transport that allows it
+// can also be fed by px-main directly.
 
 #include "io/io.h"
+
+#include "io/need.h"
+
+#include "px/thread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,9 +21,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "io/need.h"
-#include "px/thread.h"
 
 px_kernel *px_io_kernel(px_io *io)
 {
@@ -98,7 +101,8 @@ void px_io_status(px_io *io, const px_parent *to, const char *state)
     }
     PX_AUTO_BUF content = {0};
     px_buf_printf(&content, "{\"execution_state\":\"%s\"}", state);
-    px_io_send(io, PX_IOPUB, to, &(px_outgoing){.msg_type = "status", .content = px_buf_slice(&content)});
+    px_io_send(io, PX_IOPUB, to,
+               &(px_outgoing){.msg_type = "status", .content = px_buf_slice(&content)});
 }
 
 static void send_text(px_io *io, px_out *out)
@@ -172,7 +176,8 @@ static void send_out(px_io *io, px_out *out)
     }
 }
 
-// send_rounds empties the outbox as far as it lets go and answers when to look again. Sending lock held.
+// send_rounds empties the outbox as far as it lets go and answers when to look again. Sending lock
+// held.
 static px_ns send_rounds(px_io *io, bool flush)
 {
     px_ns due = 0;
@@ -213,18 +218,30 @@ static void text_due(void *context, px_ns now)
     px_io_drain(context, false);
 }
 
-void px_io_push(px_io *io)
+void px_io_post(px_io *io, px_out *chain)
 {
     px_outbox *box = &io->kernel->outbox;
-    if (!io->transport->ops->any_thread || pthread_mutex_trylock(&io->send_lock) != 0) {
-        px_outbox_wake(box);
+    if (chain == NULL) {
         return;
     }
-    px_ns due = send_rounds(io, false);
-    (void)pthread_mutex_unlock(&io->send_lock);
-    if (due != 0) {
-        px_outbox_wake(box);
+    if (!io->transport->ops->any_thread) {
+        px_outbox_post(box, chain);
+        return;
     }
+    px_outbox_post_quiet(box, chain);
+    px_ns due = 1;
+    if (pthread_mutex_trylock(&io->send_lock) == 0) {
+        due = send_rounds(io, false);
+        (void)pthread_mutex_unlock(&io->send_lock);
+    }
+    if (due != 0) {
+        px_outbox_wake(box); // somebody else sends just now, or text waits for a timer
+    }
+}
+
+bool px_io_wants_statuses(const px_io *io)
+{
+    return io->transport->ops->statuses;
 }
 
 // --- in -----------------------------------------------------------------------------------------
@@ -326,7 +343,8 @@ static void io_free(px_io *io)
 static px_err add_sources(px_io *io)
 {
     px_kernel *kernel = io->kernel;
-    PX_TRY(px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
+    PX_TRY(
+        px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "text", UINT64_MAX, 0, text_due, io, &io->text_timer));
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
@@ -372,7 +390,8 @@ static px_err make_sessions(px_io *io, px_error *reterr)
     const char *key = config->engine ? config->cluster.key : config->connection.key;
     const char *scheme =
         config->engine ? config->cluster.signature_scheme : config->connection.signature_scheme;
-    PX_TRY(px_session_new(px_slice_str(key), scheme, config->session_id, NULL, &io->session, reterr));
+    PX_TRY(
+        px_session_new(px_slice_str(key), scheme, config->session_id, NULL, &io->session, reterr));
     return px_session_clone(io->session, &io->verifier);
 }
 
@@ -403,7 +422,8 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
         if (err != PX_OK) {
             (void)pthread_join(io->thread, NULL);
             (void)px_error_set(reterr, err, "%s",
-                               io->open_error.text[0] != '\0' ? io->open_error.text : px_err_text(err));
+                               io->open_error.text[0] != '\0' ? io->open_error.text
+                                                              : px_err_text(err));
         }
     }
     if (err != PX_OK) {

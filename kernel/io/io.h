@@ -1,16 +1,18 @@
-// io.h: the thread px-io: owns the transport, reads it, serves what needs no Python, empties the outbox.
+// io.h: the thread px-io: owns the transport, reads it, serves what needs no Python, empties the
+// outbox.
 #ifndef PX_KERNEL_IO_H
 #define PX_KERNEL_IO_H
+
+#include "io/transport.h"
+#include "kernel.h"
+
+#include "px/json.h"
+#include "px/log.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-
-#include "io/transport.h"
-#include "kernel.h"
-#include "px/json.h"
-#include "px/log.h"
 
 struct px_io {
     px_kernel *kernel;
@@ -32,19 +34,16 @@ struct px_io {
     atomic_bool lost;      // the other side is gone
 };
 
-// px_io_start starts the thread and waits until the transport is open: bound, or connected and registered. Takes transport
-// in every case. On failure everything is undone.
+// px_io_start starts the thread and waits until the transport is open: bound, or connected and
+// registered. Takes transport in every case. On failure everything is undone.
 px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr);
 // px_io_stop sends what is in the outbox, closes the transport, joins the thread and frees io.
 void px_io_stop(px_io *io);
-// px_io_push sends what is in the outbox from the calling thread, when the transport allows that; else px-io is woken.
-void px_io_push(px_io *io);
-// px_io_set_kernel_info replaces the content of kernel_info_reply. Any thread. Takes content.
-void px_io_set_kernel_info(px_io *io, px_bytes *content);
 
 // The rest is between the files of px-io.
 
-// px_io_send composes and sends at once, past the outbox: answers that px-io gives itself. to may be NULL.
+// px_io_send composes and sends at once, past the outbox: answers that px-io gives itself. to may
+// be NULL.
 void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_outgoing *outgoing);
 // px_io_status publishes `busy`, `idle` or `starting` for a request.
 void px_io_status(px_io *io, const px_parent *to, const char *state);
@@ -57,14 +56,14 @@ void px_topic(const px_config *config, const char *msg_type, px_buf *out);
 bool px_answer(px_io *io, px_channel channel, const px_message *message, const px_parent *parent);
 // px_answer_default writes the first content of kernel_info_reply, before Python has its own.
 void px_answer_default(const px_config *config, px_buf *out);
-// usage.c: px_usage writes the content of usage_reply. Any thread.
-void px_usage(px_buf *out);
 
-// ending.c: px_ending_begin ends the kernel politely, then less so. From any request or from px-main by PX_NOTICE_EXIT.
+// ending.c: px_ending_begin ends the kernel politely, then less so. From any request or from
+// px-main by PX_NOTICE_EXIT.
 void px_ending_begin(px_io *io, bool restart);
 // px_ending_watch_parent ends the kernel when the process that started it is gone.
 void px_ending_watch_parent(px_io *io);
-// px_ending_group ends the other processes of our process group; with force, those that are still there.
+// px_ending_group ends the other processes of our process group; with force, those that are still
+// there.
 void px_ending_group(bool force);
 
 #endif

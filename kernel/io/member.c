@@ -1,5 +1,5 @@
-// Finding one member of a JSON object. The scanner knows strings and brackets and nothing else; text that is not
-// JSON gives nothing, or something that is not there, but never reads outside.
+// Finding one member of a JSON object. The scanner knows strings and brackets and nothing else;
+// text that is not JSON gives nothing, or something that is not there, but never reads outside.
 
 #include "io/member.h"
 

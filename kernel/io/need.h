@@ -1,11 +1,12 @@
-// need.h: memory that a kernel cannot go on without. Out of memory is fatal here: one line on stderr and abort.
+// need.h: memory that a kernel cannot go on without. Out of memory is fatal here: one line on
+// stderr and abort.
 #ifndef PX_KERNEL_NEED_H
 #define PX_KERNEL_NEED_H
 
+#include "px/err.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "px/err.h"
 
 _Noreturn static inline void px_out_of_memory(void)
 {

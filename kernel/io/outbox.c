@@ -1,26 +1,30 @@
 // The outbox: one queue for everything that leaves.
 //
-// Why one: a front end must see `print` before the plot that follows it and both before the reply, and nobody should have to wait
-// for that. With one queue and one reader the order of posting is the order on the wire.
+// Why one: a front end must see `print` before the plot that follows it and both before the reply,
+// and nobody should have to wait for that. With one queue and one reader the order of posting is
+// the order on the wire.
 //
-// Streams are merged in the queue, not by a timer in the writer. A piece of text joins the last entry when that is
-// text of the same stream and parent, so 100,000 prints are a few memory copies. How long text may stay is the reader's business:
+// Streams are merged in the queue, not by a timer in the writer. A piece of text joins the last
+// entry when that is text of the same stream and parent, so 100,000 prints are a few memory copies.
+// How long text may stay is the reader's business:
 //
 //   - an entry of another kind behind it ("firm"): the text goes now;
-//   - text at the end, the first of a burst: now, or PX_STREAM_GRACE later when its line is not complete yet
+//   - text at the end, the first of a burst: now, or PX_STREAM_GRACE later when its line is not
+//   complete yet
 //     (`print("x")` writes "x" and then a newline);
 //   - text at the end while the burst goes on: PX_STREAM_PERIOD after the last such message.
 //
-// The reader is woken only when it would otherwise not look in time: not while it drains (it asks again before it sleeps), not
-// when it was woken already, not when its timer stands. That is what makes a print cheap.
+// The reader is woken only when it would otherwise not look in time: not while it drains (it asks
+// again before it sleeps), not when it was woken already, not when its timer stands. That is what
+// makes a print cheap.
 
 #include "io/outbox.h"
+
+#include "io/need.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "io/need.h"
 
 px_out *px_out_new(px_out_kind kind, px_parent *parent)
 {
@@ -255,6 +259,7 @@ void px_outbox_set_current(px_outbox *box, px_parent *parent)
     (void)pthread_mutex_lock(&box->lock);
     px_parent *before = box->current;
     box->current = parent;
+    box->next_stream = 0; // the first text of a request waits for nothing
     (void)pthread_mutex_unlock(&box->lock);
     px_parent_unref(before);
 }
@@ -289,8 +294,8 @@ static px_out *find_piece(px_out *first, const px_out *end, const px_out *piece)
     return NULL;
 }
 
-// merge_run merges the run [first, end) by stream and parent; the first of each stays. The number of different parents
-// in a run is small, so a linear search does.
+// merge_run merges the run [first, end) by stream and parent; the first of each stays. The number
+// of different parents in a run is small, so a linear search does.
 static void merge_run(px_out *first, px_out *end)
 {
     px_out *last = first;

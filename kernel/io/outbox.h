@@ -1,24 +1,27 @@
 // outbox.h: everything that leaves a kernel, in one total order, with streams merged on the way.
 //
-// Anyone posts (any thread, GIL or not); px-io, or for an engine whoever just posted, takes. Text for the same stream and
-// parent that is still here is merged into one message. Text at the end of the queue, with nothing behind it, leaves at a bounded
-// rate: the first at once, then every PX_STREAM_PERIOD. Anything else flushes what stands before it, so order holds.
+// Anyone posts (any thread, GIL or not); px-io, or for an engine whoever just posted, takes. Text
+// for the same stream and parent that is still here is merged into one message. Text at the end of
+// the queue, with nothing behind it, leaves at a bounded rate: the first at once, then every
+// PX_STREAM_PERIOD. Anything else flushes what stands before it, so order holds.
 #ifndef PX_KERNEL_OUTBOX_H
 #define PX_KERNEL_OUTBOX_H
 
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "io/request.h"
+
 #include "px/buf.h"
 #include "px/err.h"
 #include "px/frames.h"
 #include "px/time.h"
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #define PX_STREAM_PERIOD (50 * PX_NS_PER_MS) // between two messages of a stream that goes on
 #define PX_STREAM_GRACE (1 * PX_NS_PER_MS)   // for the rest of a first line
-#define PX_STREAM_PIECE ((size_t)64 << 20)   // bytes: no message of a stream is made longer by merging
+#define PX_STREAM_PIECE                                                                            \
+    ((size_t)64 << 20) // bytes: no message of a stream is made longer by merging
 
 typedef enum px_out_kind {
     PX_OUT_STREAM,  // text of stdout or stderr
@@ -46,27 +49,29 @@ typedef struct px_out {
     px_frames frames;      // RAW: the message; PUBLISH, REPLY: the buffers
 } px_out;
 
-px_out *px_out_new(px_out_kind kind, px_parent *parent); // references parent; aborts when out of memory
+px_out *px_out_new(px_out_kind kind,
+                   px_parent *parent); // references parent; aborts when out of memory
 void px_out_free(px_out *out);
 
 typedef struct px_outbox {
     pthread_mutex_t lock;
     px_out *first, *last;
-    px_out *last_firm; // the last entry that is not a stream; NULL when there is none
-    int fd;            // eventfd: readable when px-io should look
-    bool woken;        // fd was written and not yet read
-    bool draining;     // somebody is in px_outbox_take's caller and will look again
-    bool waiting;      // px-io has a timer for the streams at the end
-    bool waiting_line; // … and that only because the first line is not complete
-    px_ns next_stream; // when streams at the end may leave again
-    px_ns first_text;  // when the first text at the end came
+    px_out *last_firm;  // the last entry that is not a stream; NULL when there is none
+    int fd;             // eventfd: readable when px-io should look
+    bool woken;         // fd was written and not yet read
+    bool draining;      // somebody is in px_outbox_take's caller and will look again
+    bool waiting;       // px-io has a timer for the streams at the end
+    bool waiting_line;  // … and that only because the first line is not complete
+    px_ns next_stream;  // when streams at the end may leave again
+    px_ns first_text;   // when the first text at the end came
     px_parent *current; // whom captured output belongs to
 } px_outbox;
 
 px_err px_outbox_init(px_outbox *box);
 void px_outbox_done(px_outbox *box);
 
-// px_outbox_post appends a chain of entries (linked by next, none of them streams) and wakes px-io. Takes them.
+// px_outbox_post appends a chain of entries (linked by next, none of them streams) and wakes px-io.
+// Takes them.
 void px_outbox_post(px_outbox *box, px_out *chain);
 // px_outbox_post_quiet does so without waking: the caller posts again, or drains, soon.
 void px_outbox_post_quiet(px_outbox *box, px_out *chain);
@@ -74,23 +79,26 @@ void px_outbox_post_quiet(px_outbox *box, px_out *chain);
 // px_outbox_write appends text to a stream. parent may be NULL.
 void px_outbox_write(px_outbox *box, px_parent *parent, px_stream_name stream, px_slice text);
 // px_outbox_write_whole appends a long text without copying it. Takes text.
-void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name stream, px_bytes *text);
+void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name stream,
+                           px_bytes *text);
 
-// px_outbox_take removes what may leave now, oldest first; NULL when nothing may. ret_due is then when to look again,
-// 0 for never. With flush, everything may leave. Calls come in rounds: the first of a round has begin set,
-// and the round ends with the call that answers NULL.
+// px_outbox_take removes what may leave now, oldest first; NULL when nothing may. ret_due is then
+// when to look again, 0 for never. With flush, everything may leave. Calls come in rounds: the
+// first of a round has begin set, and the round ends with the call that answers NULL.
 px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due);
 
-// px_outbox_wake wakes px-io whatever it thinks: somebody else took a round that left text to wait for.
+// px_outbox_wake wakes px-io whatever it thinks: somebody else took a round that left text to wait
+// for.
 void px_outbox_wake(px_outbox *box);
 
-// px_outbox_set_current names the request that captured output belongs to. References parent.
+// px_outbox_set_current names the request that captured output belongs to, and begins a new burst.
+// References parent.
 void px_outbox_set_current(px_outbox *box, px_parent *parent);
 // px_outbox_current gives a new reference, or NULL.
 px_parent *px_outbox_current(px_outbox *box);
 
-// px_outs_merge shortens a chain of taken entries: neighbouring runs of stream pieces that alternate more than PX_STREAM_RUNS
-// times are merged by stream and parent. Pure.
+// px_outs_merge shortens a chain of taken entries: neighbouring runs of stream pieces that
+// alternate more than PX_STREAM_RUNS times are merged by stream and parent. Pure.
 #define PX_STREAM_RUNS 16
 px_out *px_outs_merge(px_out *chain);
 

@@ -1,12 +1,13 @@
-// Requests and parents. A parent holds the frames that outputs and replies need (identities, header) and those that
-// libraries look at (metadata, content), but not the buffers: it may live as long as a background task does.
+// Requests and parents. A parent holds the frames that outputs and replies need (identities,
+// header) and those that libraries look at (metadata, content), but not the buffers: it may live as
+// long as a background task does.
 
 #include "io/request.h"
 
+#include "io/need.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "io/need.h"
 
 const char *px_channel_name(px_channel channel)
 {
@@ -48,8 +49,7 @@ px_parent *px_parent_ref(px_parent *parent)
 
 void px_parent_unref(px_parent *parent)
 {
-    if (parent == NULL ||
-        atomic_fetch_sub_explicit(&parent->refs, 1, memory_order_acq_rel) != 1) {
+    if (parent == NULL || atomic_fetch_sub_explicit(&parent->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     px_frames_done(&parent->idents);

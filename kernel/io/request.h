@@ -1,19 +1,19 @@
 // request.h: a request on its way to Python, and the reference that outputs keep of it.
 //
-// px_parent is immutable and counted (atomic): any thread. px_request belongs to one thread at a time: px-io makes it,
-// px-main serves and frees it.
+// px_parent is immutable and counted (atomic): any thread. px_request belongs to one thread at a
+// time: px-io makes it, px-main serves and frees it.
 #ifndef PX_KERNEL_REQUEST_H
 #define PX_KERNEL_REQUEST_H
-
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "px/frames.h"
 #include "px/kernel_api.h"
 #include "px/mailbox.h"
 #include "px/session.h"
 #include "px/time.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef enum px_channel { PX_SHELL, PX_CONTROL, PX_STDIN, PX_IOPUB, PX_HB, PX_CHANNELS } px_channel;
 // px_channel_name is "shell", "control", "stdin", "iopub" or "hb".
@@ -55,7 +55,8 @@ typedef struct px_request {
 // px_request_new takes message.
 px_request *px_request_new(px_channel channel, px_message *message);
 void px_request_free(px_request *request);
-// px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply` appended.
+// px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply`
+// appended.
 void px_reply_type(const char *msg_type, char *ret_type, size_t size);
 
 #endif

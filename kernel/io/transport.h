@@ -1,23 +1,26 @@
-// transport.h: how messages reach a kernel and leave it: five bound sockets (transport_jupyter.c), or two links to a
-// controller (transport_engine.c). Everything above it is the same for both.
+// transport.h: how messages reach a kernel and leave it: five bound sockets (transport_jupyter.c),
+// or two links to a controller (transport_engine.c). Everything above it is the same for both.
 //
-// Receiving: `open` adds sources to px_io_loop(io); on a whole message the transport calls px_io_receive (unverified
-// frames) or px_io_deliver (a message it has verified itself). Only px-io receives.
+// Receiving: `open` adds sources to px_io_loop(io); on a whole message the transport calls
+// px_io_receive (unverified frames) or px_io_deliver (a message it has verified itself). Only px-io
+// receives.
 //
-// Sending: `send` and `send_raw` are called one at a time (a lock is held), in the order in which things were published.
-// With any_thread they may be called from a thread other than px-io: px-main then sends a reply itself
-// and saves a change of threads. They never block; what cannot be written now is queued by the transport.
+// Sending: `send` and `send_raw` are called one at a time (a lock is held), in the order in which
+// things were published. With any_thread they may be called from a thread other than px-io: px-main
+// then sends a reply itself and saves a change of threads. They never block; what cannot be written
+// now is queued by the transport.
 #ifndef PX_KERNEL_TRANSPORT_H
 #define PX_KERNEL_TRANSPORT_H
 
-#include <stdbool.h>
-
+#include "io/request.h"
 #include "kernel.h"
+
 #include "px/err.h"
 #include "px/frames.h"
 #include "px/loop.h"
 #include "px/session.h"
-#include "io/request.h"
+
+#include <stdbool.h>
 
 typedef struct px_transport px_transport;
 
@@ -27,14 +30,16 @@ typedef struct px_transport_ops {
     bool statuses;   // status messages are wanted (kernel: yes; engine: the reply says it)
     // open connects or binds and adds its sources to the loop of io. px-io.
     px_err (*open)(px_transport *transport, px_io *io, px_error *reterr);
-    // send composes and sends a message. PX_SHELL, PX_CONTROL: a reply to `to`; PX_STDIN: an input_request to the client of `to`;
-    // PX_IOPUB: an output of `to`. `to` may be NULL (an output of no request): kernel sends {} as parent, an engine
-    // drops it. topic is for iopub. Use px_io_session(io) to compose; outgoing->parent is set already.
+    // send composes and sends a message. PX_SHELL, PX_CONTROL: a reply to `to`; PX_STDIN: an
+    // input_request to the client of `to`; PX_IOPUB: an output of `to`. `to` may be NULL (an output
+    // of no request): kernel sends {} as parent, an engine drops it. topic is for iopub. Use
+    // px_io_session(io) to compose; outgoing->parent is set already.
     px_err (*send)(px_transport *transport, px_channel channel, const px_parent *to, px_slice topic,
                    const px_outgoing *outgoing);
     // send_raw sends frames that somebody else has composed. PX_EINVAL where it makes no sense.
     px_err (*send_raw)(px_transport *transport, px_channel channel, const px_frames *frames);
-    // drain reads what has arrived on the shell (work) channel and hands it over, before returning. px-io.
+    // drain reads what has arrived on the shell (work) channel and hands it over, before returning.
+    // px-io.
     void (*drain)(px_transport *transport);
     // connection appends the JSON object that connect_reply carries.
     void (*connection)(px_transport *transport, px_buf *out);
@@ -61,7 +66,8 @@ void px_io_lock(px_io *io);
 void px_io_unlock(px_io *io);
 // px_io_verifier verifies. px-io only.
 px_session *px_io_verifier(px_io *io);
-// px_io_receive verifies frames, logs and drops them when they are bad, and delivers the message. Takes frames.
+// px_io_receive verifies frames, logs and drops them when they are bad, and delivers the message.
+// Takes frames.
 void px_io_receive(px_io *io, px_channel channel, px_frames *frames);
 // px_io_deliver serves a verified message. Takes message.
 void px_io_deliver(px_io *io, px_channel channel, px_message *message);

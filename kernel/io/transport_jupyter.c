@@ -1,18 +1,21 @@
-// The five sockets of a Jupyter kernel: shell, control and stdin are ROUTERs, iopub is an XPUB that welcomes its subscribers (JEP 65), hb
-// echoes. All are bound before Python exists, so a front end's first connect succeeds and its requests wait here.
+// The five sockets of a Jupyter kernel: shell, control and stdin are ROUTERs, iopub is an XPUB that
+// welcomes its subscribers (JEP 65), hb echoes. All are bound before Python exists, so a front
+// end's first connect succeeds and its requests wait here.
 //
-// Ports that the connection file names are bound as they are, or the start fails; those it leaves open are chosen by the system and
-// written back (kernel facts: a port of 0 or none). With ipc a "port" n is the path <ip>-<n>.
+// Ports that the connection file names are bound as they are, or the start fails; those it leaves
+// open are chosen by the system and written back (kernel facts: a port of 0 or none). With ipc a
+// "port" n is the path <ip>-<n>.
+
+#include "io/need.h"
+#include "io/transport.h"
+
+#include "px/json.h"
+#include "px/log.h"
+#include "px/socket.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "io/need.h"
-#include "io/transport.h"
-#include "px/json.h"
-#include "px/log.h"
-#include "px/socket.h"
 
 typedef struct jupyter {
     px_transport transport; // first

@@ -1,14 +1,15 @@
-// usage_reply: what the kernel and its host use, from /proc (proc(5)), with the keys of ipykernel. Percentages of CPU are since
-// the last question, so the first answer has none for the host.
+// usage_reply: what the kernel and its host use, from /proc (proc(5)), with the keys of ipykernel.
+// Percentages of CPU are since the last question, so the first answer has none for the host.
+
+#include "io/io.h"
+
+#include "px/connection.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "io/io.h"
-#include "px/connection.h"
 
 typedef struct reading {
     px_ns at;
@@ -83,10 +84,10 @@ static host_memory read_host_memory(void)
     const struct {
         const char *name;
         uint64_t *value;
-    } fields[] = {{"MemTotal:", &memory.total},     {"MemAvailable:", &memory.available},
-                  {"MemFree:", &memory.free},       {"Active:", &memory.active},
-                  {"Inactive:", &memory.inactive},  {"Buffers:", &memory.buffers},
-                  {"Cached:", &memory.cached},      {"Shmem:", &memory.shared},
+    } fields[] = {{"MemTotal:", &memory.total},    {"MemAvailable:", &memory.available},
+                  {"MemFree:", &memory.free},      {"Active:", &memory.active},
+                  {"Inactive:", &memory.inactive}, {"Buffers:", &memory.buffers},
+                  {"Cached:", &memory.cached},     {"Shmem:", &memory.shared},
                   {"SReclaimable:", &memory.slab}};
     FILE *file = fopen("/proc/meminfo", "re");
     char name[64];
@@ -118,7 +119,8 @@ static void write_memory(px_jsonw *w)
     px_jsonw_key_int(w, "available", (int64_t)memory.available);
     px_jsonw_key(w, "percent");
     double taken = (double)(memory.total - memory.available);
-    px_jsonw_real(w, memory.total > 0 ? (double)(int)(taken / (double)memory.total * 1000) / 10 : 0);
+    px_jsonw_real(w,
+                  memory.total > 0 ? (double)(int)(taken / (double)memory.total * 1000) / 10 : 0);
     px_jsonw_key_int(w, "used", (int64_t)used);
     px_jsonw_key_int(w, "free", (int64_t)memory.free);
     px_jsonw_key_int(w, "active", (int64_t)memory.active);
@@ -146,7 +148,8 @@ void px_usage(px_buf *out)
     px_jsonw_key_int(&w, "pid", getpid());
     px_jsonw_key(&w, "kernel_cpu");
     double seconds = (double)(now.at - before.at) / 1e9;
-    px_jsonw_real(&w, before.at == 0 ? 0 : (now.kernel_cpu_s - before.kernel_cpu_s) / seconds * 100);
+    px_jsonw_real(&w,
+                  before.at == 0 ? 0 : (now.kernel_cpu_s - before.kernel_cpu_s) / seconds * 100);
     px_jsonw_key_int(&w, "kernel_memory", (int64_t)own_memory());
     if (before.at != 0 && now.host_all > before.host_all) {
         px_jsonw_key(&w, "host_cpu_percent");

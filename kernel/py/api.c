@@ -1,4 +1,5 @@
-// The capsule: publishing to the notebook from other C code in this process (px/kernel_api.h), on any thread and without the GIL.
+// The capsule: publishing to the notebook from other C code in this process (px/kernel_api.h), on
+// any thread and without the GIL.
 
 #include "py/python.h"
 
@@ -48,8 +49,7 @@ static void publish(px_parent *parent, const char *msg_type, px_slice content, p
     for (size_t i = 0; i < n_buffers; i++) {
         px_must(px_frames_push(&out->frames, px_bytes_ref(buffers[i])));
     }
-    px_outbox_post_quiet(&kernel->outbox, out);
-    px_io_push(kernel->io);
+    px_io_post(kernel->io, out);
 }
 
 static const px_kernel_api api = {

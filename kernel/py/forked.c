@@ -1,5 +1,6 @@
-// What a forked child of the kernel may do (os.fork, multiprocessing): compute, and write to descriptors 1 and 2. libzmq would accept
-// its sends without an error and lose them, and px-io does not exist there, so every way to them asks px_py_is_child first.
+// What a forked child of the kernel may do (os.fork, multiprocessing): compute, and write to
+// descriptors 1 and 2. libzmq would accept its sends without an error and lose them, and px-io does
+// not exist there, so every way to them asks px_py_is_child first.
 
 #include "py/python.h"
 

@@ -1,5 +1,6 @@
-// Python in our executable. executable is the environment's interpreter, so sys.executable, sys.prefix and site-packages are what they
-// are for `python`, and a child started from sys.executable (multiprocessing's spawn, %pip, debugpy's adapter) lands in the same place.
+// Python in our executable. executable is the environment's interpreter, so sys.executable,
+// sys.prefix and site-packages are what they are for `python`, and a child started from
+// sys.executable (multiprocessing's spawn, %pip, debugpy's adapter) lands in the same place.
 
 #include <Python.h>
 
@@ -9,9 +10,10 @@
 
 static px_err failed(PyStatus status, PyConfig *config, px_error *reterr)
 {
-    px_err err = px_error_set(reterr, PX_EIO, "Python did not start: %s%s%s",
-                              status.func != NULL ? status.func : "", status.func != NULL ? ": " : "",
-                              status.err_msg != NULL ? status.err_msg : "no reason given");
+    px_err err =
+        px_error_set(reterr, PX_EIO, "Python did not start: %s%s%s",
+                     status.func != NULL ? status.func : "", status.func != NULL ? ": " : "",
+                     status.err_msg != NULL ? status.err_msg : "no reason given");
     PyConfig_Clear(config);
     return err;
 }
@@ -53,5 +55,24 @@ int px_interp_run(void)
     }
     Py_XDECREF(result);
     Py_XDECREF(boot);
+    return status;
+}
+
+void px_interp_version(char *ret_version, size_t size)
+{
+    const char *version = Py_GetVersion();
+    (void)snprintf(ret_version, size, "%.*s", (int)strcspn(version, " "), version);
+}
+
+bool px_interp_running(void)
+{
+    return Py_IsInitialized() != 0;
+}
+
+int px_interp_finish(int status)
+{
+    if (Py_FinalizeEx() < 0 && status == 0) {
+        return 120; // as Python itself: standard streams could not be flushed
+    }
     return status;
 }

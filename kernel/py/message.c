@@ -1,12 +1,11 @@
 // Bytes between the halves: Parent and Request as Python sees them, buffers in and out.
 //
-// Nothing is parsed before somebody looks. A received buffer is lent to Python as a memoryview over the frame; a Python buffer that
-// is large is lent to px-io, which gives it back through the release list, because px-io may not touch a reference count: the list
-// is emptied by whoever next publishes or pumps, and px-main is woken for it.
+// Nothing is parsed before somebody looks. A received buffer is lent to Python as a memoryview over
+// the frame; a Python buffer that is large is lent to px-io, which gives it back through the
+// release list, because px-io may not touch a reference count: the list is emptied by whoever next
+// publishes or pumps, and px-main is woken for it.
 
 #include "py/python.h"
-
-#include "io/member.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -150,7 +149,8 @@ typedef struct buffer_object {
 static int buffer_get(PyObject *self, Py_buffer *view, int flags)
 {
     px_slice slice = px_bytes_slice(((buffer_object *)self)->bytes);
-    // Each frame has its own memory (a segment is mapped privately), so writing to it changes nothing else.
+    // Each frame has its own memory (a segment is mapped privately), so writing to it changes
+    // nothing else.
     void *memory = (void *)(uintptr_t)slice.data;
     return PyBuffer_FillInfo(view, self, memory, (Py_ssize_t)slice.size, 0, flags);
 }
@@ -442,7 +442,8 @@ static px_bytes *own_metadata(const px_request *request, px_slice status, px_sli
 {
     PX_AUTO_BUF text = {0};
     px_bytes *bytes = NULL;
-    px_buf_printf(&text, "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":",
+    px_buf_printf(&text,
+                  "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":",
                   request->started, px_kernel_current->config.ident);
     px_buf_append_slice(&text, status.size > 0 ? status : PX_SLICE_LITERAL("\"ok\""));
     const uint8_t *open = given.size > 0 ? memchr(given.data, '{', given.size) : NULL;

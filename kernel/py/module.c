@@ -1,16 +1,17 @@
-// The module pxkernel._kernel: what Python sees of this half (pxkernel/_kernel.pyi). Loaded by the launcher, and then imported by
-// path, it is one copy: the kernel that px_kernel_main started is the one that Python finds here.
+// The module pxkernel._kernel: what Python sees of this half (pxkernel/_kernel.pyi). Loaded by the
+// launcher, and then imported by path, it is one copy: the kernel that px_kernel_main started is
+// the one that Python finds here.
 //
-// What is known of the kernel (ports, ids) becomes attributes when there is a kernel: at import, or, in an engine forked
-// from a zygote that imported the module first, when the engine begins (px_module_fill).
+// What is known of the kernel (ports, ids) becomes attributes when there is a kernel: at import,
+// or, in an engine forked from a zygote that imported the module first, when the engine begins
+// (px_module_fill).
 
+#include "py/interp.h"
 #include "py/python.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "py/interp.h"
 
 px_python px_py;
 
@@ -34,13 +35,14 @@ void px_py_log_exception(const char *event)
     px_log_error("Python raised an exception", "in=%s", event);
     PX_AUTO_PY PyObject *module = PyImport_ImportModule("traceback");
     PX_AUTO_PY PyObject *lines =
-        module == NULL ? NULL
-                       : PyObject_CallMethod(module, "format_exception", "OOO",
-                                             type != NULL ? type : Py_None,
-                                             error != NULL ? error : Py_None,
-                                             traceback != NULL ? traceback : Py_None);
+        module == NULL
+            ? NULL
+            : PyObject_CallMethod(module, "format_exception", "OOO", type != NULL ? type : Py_None,
+                                  error != NULL ? error : Py_None,
+                                  traceback != NULL ? traceback : Py_None);
     PX_AUTO_PY PyObject *empty = PyUnicode_FromString("");
-    PX_AUTO_PY PyObject *text = lines != NULL && empty != NULL ? PyUnicode_Join(empty, lines) : NULL;
+    PX_AUTO_PY PyObject *text =
+        lines != NULL && empty != NULL ? PyUnicode_Join(empty, lines) : NULL;
     const char *utf8 = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
     if (utf8 != NULL) {
         int fd = px_kernel_current != NULL ? px_capture_original(&px_kernel_current->capture, 1)
@@ -108,7 +110,8 @@ static PyObject *main_function(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef own_methods[] = {
-    {"main", main_function, METH_VARARGS, "Run a kernel here, with these arguments. Does not return."},
+    {"main", main_function, METH_VARARGS,
+     "Run a kernel here, with these arguments. Does not return."},
     {"set_language_info", set_language_info, METH_O, "Replace the content of kernel_info_reply."},
     {"usage", usage, METH_NOARGS, "Memory and CPU of the kernel and its host."},
     {NULL, NULL, 0, NULL},
@@ -120,8 +123,8 @@ static PyObject *connection_dict(const px_connection *c)
 {
     return Py_BuildValue("{ss ss si si si si si ss ss}", "transport", c->transport, "ip", c->ip,
                          "shell_port", c->shell_port, "iopub_port", c->iopub_port, "stdin_port",
-                         c->stdin_port, "control_port", c->control_port, "hb_port", c->hb_port, "key",
-                         c->key, "signature_scheme", c->signature_scheme);
+                         c->stdin_port, "control_port", c->control_port, "hb_port", c->hb_port,
+                         "key", c->key, "signature_scheme", c->signature_scheme);
 }
 
 static PyObject *argument_list(const px_config *config)
@@ -176,11 +179,8 @@ static PyModuleDef_Slot module_slots[] = {
 };
 
 static struct PyModuleDef module_def = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "pxkernel._kernel",
-    .m_doc = "The C half of the kernel.",
-    .m_methods = own_methods,
-    .m_slots = module_slots,
+    PyModuleDef_HEAD_INIT,    .m_name = "pxkernel._kernel", .m_doc = "The C half of the kernel.",
+    .m_methods = own_methods, .m_slots = module_slots,
 };
 
 PyMODINIT_FUNC PyInit__kernel(void);

@@ -1,5 +1,6 @@
-// What Python code sends: iopub messages, ready-made frames, parents for them. Each call posts one entry to the outbox; what C code and
-// children wrote before it is read first, so that it stands before it.
+// What Python code sends: iopub messages, ready-made frames, parents for them. Each call posts one
+// entry to the outbox; what C code and children wrote before it is read first, so that it stands
+// before it.
 
 #include "py/python.h"
 
@@ -9,14 +10,7 @@
 static PyObject *post(px_kernel *kernel, px_out *out)
 {
     px_capture_drain(&kernel->capture, false);
-    if (kernel->io->transport->ops->any_thread) {
-        px_outbox_post_quiet(&kernel->outbox, out);
-        Py_BEGIN_ALLOW_THREADS
-        px_io_push(kernel->io);
-        Py_END_ALLOW_THREADS
-    } else {
-        px_outbox_post(&kernel->outbox, out);
-    }
+    px_io_post(kernel->io, out);
     Py_RETURN_NONE;
 }
 
@@ -115,7 +109,8 @@ static PyObject *send_raw(PyObject *module, PyObject *args)
             return send_frames(channel, frames);
         }
     }
-    return PyErr_Format(PyExc_ValueError, "channel must be shell, control or stdin, not '%s'", name);
+    return PyErr_Format(PyExc_ValueError, "channel must be shell, control or stdin, not '%s'",
+                        name);
 }
 
 static PyObject *flush_streams(PyObject *module, PyObject *unused)
@@ -185,8 +180,8 @@ static PyObject *make_parent(PyObject *module, PyObject *message)
         parts[i] = dump_member(message, keys[i]);
     }
     if (parts[0] != NULL && parts[1] != NULL && parts[2] != NULL) {
-        px_parent *parent =
-            px_parent_made(px_bytes_slice(parts[0]), px_bytes_slice(parts[1]), px_bytes_slice(parts[2]));
+        px_parent *parent = px_parent_made(px_bytes_slice(parts[0]), px_bytes_slice(parts[1]),
+                                           px_bytes_slice(parts[2]));
         result = px_py_parent_new(parent);
         px_parent_unref(parent);
     }
@@ -202,7 +197,8 @@ PyMethodDef px_py_publish_methods[] = {
     {"publish_raw", publish_raw, METH_O, "Send ready-made frames on iopub."},
     {"send_raw", send_raw, METH_VARARGS, "Send ready-made frames on shell, control or stdin."},
     {"flush_streams", flush_streams, METH_NOARGS, "Post what C code and children wrote so far."},
-    {"current_parent", current_parent, METH_NOARGS, "The request that outputs made here belong to."},
+    {"current_parent", current_parent, METH_NOARGS,
+     "The request that outputs made here belong to."},
     {"set_parent", set_parent, METH_O, "Set it for this thread or task; a token for reset_parent."},
     {"reset_parent", reset_parent, METH_O, "Undo a set_parent."},
     {"make_parent", make_parent, METH_O, "A Parent from a message dict."},

@@ -1,13 +1,13 @@
-// python.h: what the files of the Python half share. All of it needs the GIL, except where noted. One kernel a process, so the state is
-// one struct; it is made when the module is imported.
+// python.h: what the files of the Python half share. All of it needs the GIL, except where noted.
+// One kernel a process, so the state is one struct; it is made when the module is imported.
 #ifndef PX_KERNEL_PYTHON_H
 #define PX_KERNEL_PYTHON_H
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "io/io.h"
-#include "io/need.h"
 #include "kernel.h"
+#include "px/json.h"
 
 // PX_AUTO_PY PyObject *x = …; drops the reference at the end of the scope.
 static inline void px_py_drop(void *reference)
@@ -43,14 +43,14 @@ typedef struct px_request_object {
 typedef struct px_python {
     PyObject *module;
     PyTypeObject *parent_type, *request_type, *stream_type, *buffer_type;
-    PyObject *decode;       // json.loads for str
-    PyObject *encode;       // json.dumps
-    PyObject *parent_var;   // ContextVar of a px_parent_object
-    PyObject *dispatch;     // set_dispatch
-    PyObject *exit;         // set_exit
-    PyObject *cancel;       // interrupt_async
-    PyObject *task;         // of the async request that runs
-    PyObject *current;      // px_parent_object of the request that runs or ran last
+    PyObject *decode;     // json.loads for str
+    PyObject *encode;     // json.dumps
+    PyObject *parent_var; // ContextVar of a px_parent_object
+    PyObject *dispatch;   // set_dispatch
+    PyObject *exit;       // set_exit
+    PyObject *cancel;     // interrupt_async
+    PyObject *task;       // of the async request that runs
+    PyObject *current;    // px_parent_object of the request that runs or ran last
     bool started;
 } px_python;
 
@@ -64,13 +64,14 @@ bool px_py_is_child(void);
 // message.c
 int px_py_message_init(PyObject *module);
 PyObject *px_py_parent_new(px_parent *parent); // references parent
-// px_py_parent_of gives the px_parent of a Parent, of None (NULL), or the current one when object is NULL. Borrowed: lives as
-// long as *ret_hold, which the caller drops. -1 with TypeError for anything else.
+// px_py_parent_of gives the px_parent of a Parent, of None (NULL), or the current one when object
+// is NULL. Borrowed: lives as long as *ret_hold, which the caller drops. -1 with TypeError for
+// anything else.
 int px_py_parent_of(PyObject *object, PyObject **ret_hold, px_parent **ret_parent);
 // px_py_current gives a new reference to the Parent that output belongs to here, or None.
 PyObject *px_py_current(void);
 px_request_object *px_py_request_new(px_request *request); // takes request
-PyObject *px_py_json(px_slice text);                        // parsed
+PyObject *px_py_json(px_slice text);                       // parsed
 // px_py_bytes makes px_bytes of an object with a buffer: small ones copied, large ones referenced.
 px_bytes *px_py_bytes(PyObject *object);
 // px_py_text_bytes lends the bytes of an ASCII string.
@@ -99,7 +100,8 @@ void px_py_nudge(void);
 int px_py_signals_init(void);
 void px_py_signals_arm(void);   // a request begins: SIGINT is KeyboardInterrupt
 void px_py_signals_async(void); // it awaits: SIGINT cancels
-void px_py_signals_fence(void); // it has ended: SIGINT is nothing again, and what was on its way is swallowed
+void px_py_signals_fence(
+    void); // it has ended: SIGINT is nothing again, and what was on its way is swallowed
 
 // forked.c
 void px_py_forked_init(px_kernel *kernel);
@@ -107,7 +109,8 @@ void px_py_forked_init(px_kernel *kernel);
 // api.c
 int px_py_api_init(PyObject *module);
 
-// px_py_log_exception writes the exception that is set, with its traceback, to the terminal the kernel was started from, and clears it.
+// px_py_log_exception writes the exception that is set, with its traceback, to the terminal the
+// kernel was started from, and clears it.
 void px_py_log_exception(const char *event);
 
 #endif

@@ -1,10 +1,12 @@
-// SIGINT, Python half: nothing while no request runs, KeyboardInterrupt while one does, a cancel while an async one waits; and the
-// fence at the end, which keeps an interrupt out of the next request.
+// SIGINT, Python half: nothing while no request runs, KeyboardInterrupt while one does, a cancel
+// while an async one waits; and the fence at the end, which keeps an interrupt out of the next
+// request.
 //
-// While idle SIGINT has a handler that does nothing, rather than being ignored: a switch from a tripped handler to
-// SIG_IGN makes Python complain, and children would inherit it. The fence: after `busy` is cleared under the lock (nobody sends any more)
-// the handler is changed back, which is a system call, so a signal that was on its way has been delivered; Python
-// checks what is pending inside signal.signal, and a KeyboardInterrupt out of that is the late one: dropped.
+// While idle SIGINT has a handler that does nothing, rather than being ignored: a switch from a
+// tripped handler to SIG_IGN makes Python complain, and children would inherit it. The fence: after
+// `busy` is cleared under the lock (nobody sends any more) the handler is changed back, which is a
+// system call, so a signal that was on its way has been delivered; Python checks what is pending
+// inside signal.signal, and a KeyboardInterrupt out of that is the late one: dropped.
 
 #include "py/python.h"
 
@@ -53,7 +55,8 @@ static PyMethodDef handlers[] = {
     {"cancel_cell", on_async, METH_VARARGS, "SIGINT while an async cell runs."},
 };
 
-// change sets the handler of SIGINT. What Python finds pending on the way is dropped: tried again, a few times.
+// change sets the handler of SIGINT. What Python finds pending on the way is dropped: tried again,
+// a few times.
 static void change(PyObject *handler)
 {
     for (int attempt = 0; attempt < 5; attempt++) {

@@ -1,14 +1,14 @@
-// input() and getpass(): a question to the front end that sent the request, and a wait that a signal can end.
+// input() and getpass(): a question to the front end that sent the request, and a wait that a
+// signal can end.
 //
-// The wait is poll() on the mailbox where px-io puts what comes on the stdin channel, without the GIL; a condition variable would not
-// return on Ctrl-C. Answers to earlier questions that nobody waits for any more are dropped first.
+// The wait is poll() on the mailbox where px-io puts what comes on the stdin channel, without the
+// GIL; a condition variable would not return on Ctrl-C. Answers to earlier questions that nobody
+// waits for any more are dropped first.
 
 #include "py/python.h"
 
 #include <errno.h>
 #include <poll.h>
-
-#include "io/member.h"
 
 static void drop_stale(px_kernel *kernel)
 {
@@ -35,8 +35,7 @@ static void ask(px_kernel *kernel, px_parent *parent, px_slice prompt, bool pass
     px_must(px_buf_status(&text));
     px_must(px_bytes_copy(px_buf_slice(&text), &out->content));
     px_capture_drain(&kernel->capture, true);
-    px_outbox_post_quiet(&kernel->outbox, out);
-    px_io_push(kernel->io);
+    px_io_post(kernel->io, out);
 }
 
 // wait_answer gives the answer, or NULL with an exception.
@@ -45,10 +44,9 @@ static px_request *wait_answer(px_kernel *kernel)
     struct pollfd item = {.fd = px_mailbox_fd(&kernel->answers), .events = POLLIN};
     for (;;) {
         int n;
-        Py_BEGIN_ALLOW_THREADS
-        n = poll(&item, 1, -1);
-        Py_END_ALLOW_THREADS
-        if (n < 0 && errno == EINTR) {
+        Py_BEGIN_ALLOW_THREADS n = poll(&item, 1, -1);
+        Py_END_ALLOW_THREADS if (n < 0 && errno == EINTR)
+        {
             if (PyErr_CheckSignals() < 0) {
                 return NULL;
             }
@@ -101,7 +99,8 @@ static PyObject *input_request(PyObject *module, PyObject *args)
         return NULL;
     }
     if (parent == NULL || px_frames_count(&parent->idents) == 0) {
-        PyErr_SetString(PyExc_RuntimeError, "no front end asked for this: there is nobody to answer");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "no front end asked for this: there is nobody to answer");
         return NULL;
     }
     drop_stale(kernel);

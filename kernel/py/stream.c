@@ -1,13 +1,15 @@
-// sys.stdout and sys.stderr. A write is: find the parent (ContextVar, else the running request), one copy into the outbox. No lock of
-// ours is held while Python runs, no wake-up unless px-io would not look by itself.
+// sys.stdout and sys.stderr. A write is: find the parent (ContextVar, else the running request),
+// one copy into the outbox. No lock of ours is held while Python runs, no wake-up unless px-io
+// would not look by itself.
 //
-// In a forked child there is no px-io: text goes to descriptor 1 or 2, which is the parent's capture pipe, line by line, so that the
-// lines of several children do not mingle.
+// In a forked child there is no px-io: text goes to descriptor 1 or 2, which is the parent's
+// capture pipe, line by line, so that the lines of several children do not mingle.
 
 #include "py/python.h"
 
-#include <errno.h>
 #include <structmember.h>
+
+#include <errno.h>
 #include <unistd.h>
 
 #define LEND_TEXT_FROM ((Py_ssize_t)1 << 20) // bytes: longer text is lent to px-io
@@ -205,8 +207,7 @@ static int stream_init(PyObject *object, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U:Stream", names, &name)) {
         return -1;
     }
-    self->stream =
-        PyUnicode_CompareWithASCIIString(name, "stderr") == 0 ? PX_STDERR : PX_STDOUT;
+    self->stream = PyUnicode_CompareWithASCIIString(name, "stderr") == 0 ? PX_STDERR : PX_STDOUT;
     Py_XSETREF(self->name, Py_NewRef(name));
     return 0;
 }
@@ -262,7 +263,8 @@ static PyObject *stream_constant(PyObject *self, void *text)
 static PyGetSetDef stream_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"encoding", stream_constant, NULL, "UTF-8.", "UTF-8"},
-    {"errors", stream_constant, NULL, "What cannot be encoded is shown escaped.", "backslashreplace"},
+    {"errors", stream_constant, NULL, "What cannot be encoded is shown escaped.",
+     "backslashreplace"},
     {"newlines", stream_constant, NULL, "None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
