@@ -322,15 +322,15 @@ static void finish(px_controller *controller)
     }
     px__hub_free_gone(controller);
     px_relay_stop(controller->relay);
-    if (controller->news.fd > 0) {
-        free_records(controller);
-        px_mailbox_done(&controller->news);
-    }
     px_timer_remove(controller->roster_timer);
     px_timer_remove(controller->heart_timer);
     px_timer_remove(controller->stats_timer);
     px_timer_remove(controller->door_timer);
     px_loop_free(controller->loop);
+    if (controller->news.fd > 0) {
+        free_records(controller);
+        px_mailbox_done(&controller->news);
+    }
     px_heart_free(controller->heart);
     px_roster_free(controller->roster);
     px_session_free(controller->session);
