@@ -52,12 +52,14 @@ class Connection:
         buffers: Sequence[Any] = (),
         output: str = "keep",
         label: str = "",
+        prefix: bool = True,
     ) -> "Task":
         """Send one request to all targets: one send whatever their number. Buffers of 1 MiB and more go once into sealed shared memory.
 
         ``output``: "keep" stores outputs in the slots; "stream" also shows them at once: through the kernel's capsule with the
         parent of the calling cell when there is one, with `[stdout:k] ` prefixes (docs/client.md); without the capsule they are
-        queued for ``Task.take_output``. Raises ValueError (no target), ConnectionClosed.
+        queued for ``Task.take_output``. ``prefix`` False leaves the prefixes out (a view of one engine).
+        Writable buffers are copied or put into a segment before it returns. Raises ValueError (no target, one named twice), ConnectionClosed.
         """
     def control(self, msg_type: str, content: bytes = b"{}", timeout: float = 10.0) -> dict[str, Any]:
         """Ask the controller; the reply's content. Raises RuntimeError with its evalue when status is error, TimeoutError, ConnectionClosed."""
@@ -90,6 +92,8 @@ class Task:
 
         Buffers that came through a segment are private and writable.
         """
+    def buffers(self, index: int) -> list[memoryview] | None:
+        """The reply's buffers alone; no JSON is read. Writable, whatever their size."""
     def status(self, index: int) -> str:
         """"pending", "ok", "error" or "aborted"."""
     def outputs(self, index: int) -> list[dict[str, Any]]:
