@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #define MAX_IOV 256
+// The kernel gives a socket a fifth of it unasked, and charges small messages at a multiple of
+// their size.
+#define SEND_BUFFER (1 << 20)
 
 static void put(uint8_t *wire, uint64_t number, int n_bytes)
 {
@@ -278,6 +281,7 @@ void px_link_set_wake(px_link *link, void (*wake)(void *context), void *context)
 
 px_err px_link_adopt(int fd, uint64_t max_bytes, px_link **ret_link)
 {
+    const int send_buffer = SEND_BUFFER;
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
@@ -291,6 +295,7 @@ px_err px_link_adopt(int fd, uint64_t max_bytes, px_link **ret_link)
         return px_err_from_errno(errnum);
     }
     link->fd = fd;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)); // a wish
     link->max_bytes = max_bytes;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
         link->peer_pid = peer.pid;

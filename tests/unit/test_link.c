@@ -397,7 +397,7 @@ END_TEST
 START_TEST(test_link__wakes_its_owner_when_a_send_could_not_finish)
 {
     PX_AUTO_FRAMES frames = {0};
-    static uint8_t data[1 << 20];
+    static uint8_t data[8 << 20];
     int n_received = 0;
 
     make_pair();

@@ -105,7 +105,7 @@ static px_err walk_json(void)
 
 static px_err exchange(px_link *from, px_link *to)
 {
-    static uint8_t large[600000];
+    static uint8_t large[4 << 20]; // more than the socket takes: the rest is queued
     PX_AUTO_FRAMES frames = {0};
     px_bytes *bytes = NULL;
 
