@@ -35,9 +35,9 @@ build: $(VENV)/.px-installed ## everything into .venv: JupyterLab, kernel, clust
 	@echo "ready: make lab"
 
 test: build $(VENV)/.px-test ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
-	$(CMAKE) --preset asan -DPython3_EXECUTABLE=$(bin)/python
-	$(CMAKE) --build build/asan -j $(JOBS)
-	$(asan) ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+	$(CMAKE) --preset asan --log-level=WARNING -DPython3_EXECUTABLE=$(bin)/python
+	$(CMAKE) --build build/asan -j $(JOBS) -- --quiet
+	$(asan) ctest --test-dir build/asan --output-on-failure --progress -j $(JOBS)
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
 	PATH=$(bin):$$PATH $(run) $(bin)/python -m pytest $(PYTEST_ARGS)
 
@@ -45,8 +45,8 @@ lint: $(VENV)/.px-lint ## formatters, linters and the rules of the house
 	@tools/lint.sh $(bin) $(JOBS)
 
 fuzz: $(VENV)/.px-test ## every fuzz target for FUZZ_SECONDS (60) each
-	$(CMAKE) --preset fuzz -DPython3_EXECUTABLE=$(bin)/python
-	$(CMAKE) --build build/fuzz -j $(JOBS)
+	$(CMAKE) --preset fuzz --log-level=WARNING -DPython3_EXECUTABLE=$(bin)/python
+	$(CMAKE) --build build/fuzz -j $(JOBS) -- --quiet
 	@tools/fuzz.sh build/fuzz/fuzz $(FUZZ_SECONDS)
 
 bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python and ipyparallel; writes bench/results.md
