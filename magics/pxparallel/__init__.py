@@ -12,7 +12,10 @@ when it is used.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOMES = {
     "client": ("Client", "SeveralClustersError", "find_cluster"),
@@ -48,9 +51,7 @@ _NAMES = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = frozenset(_HOMES) | {"compat", "magics", "util"}
 _FUTURES = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
 
-__all__ = sorted(
-    [*_NAMES, *_FUTURES, "Reference", "__version__", "version_info"]
-)
+__all__ = sorted([*_NAMES, *_FUTURES, "Reference", "__version__", "version_info"])
 
 
 def __getattr__(name: str) -> Any:

@@ -27,9 +27,7 @@ from __future__ import annotations
 import builtins
 import dis
 import importlib
-import importlib.abc
 import importlib.machinery
-import importlib.util
 import linecache
 import marshal
 import pickle
@@ -283,7 +281,7 @@ def writable(buffer: Any) -> Any:
 # --- modules that are only beside the notebook ------------------------------------------------
 
 
-class _ShippedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _ShippedModules:
     """Finds modules whose source came from the notebook."""
 
     def __init__(self) -> None:

@@ -11,7 +11,6 @@ waits a moment for their answers and then raises KeyboardInterrupt.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import select
 import sys
@@ -114,11 +113,12 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     # --- state ---------------------------------------------------------------------------------
     def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self._fname}): {self._word()}>"
+
+    def _word(self) -> str:
         if not self.done():
-            state = "pending"
-        else:
-            state = "finished" if self.successful() else "failed"
-        return f"<{type(self).__name__}({self._fname}): {state}>"
+            return "pending"
+        return "finished" if self.successful() else "failed"
 
     def done(self) -> bool:
         """True when every answer is here."""
@@ -549,11 +549,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             sys.excepthook(*sys.exc_info())
 
     def __await__(self) -> Any:
+        import asyncio
+
         return asyncio.wrap_future(self).__await__()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for position, part in enumerate(self.split()):
-            await asyncio.wait([asyncio.wrap_future(part)])
+            await _answered(part)
             failed = self._load(position)
             if failed is not None and not self._return_exceptions:
                 raise failed
@@ -640,13 +642,20 @@ class AsyncMapResult(AsyncResult):
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for position, part in enumerate(self.split()):
-            await asyncio.wait([asyncio.wrap_future(part)])
+            await _answered(part)
             for item in self._items_of(position):
                 yield item
 
 
 AsyncHubResult = AsyncResult
 """Results of other clients' tasks; here the same thing."""
+
+
+async def _answered(part: AsyncResult) -> None:
+    """Wait in asyncio until the answer is here, whatever it is."""
+    import asyncio
+
+    await asyncio.wait([asyncio.wrap_future(part)])
 
 
 def _msg_id(task: Any, index: int) -> str:

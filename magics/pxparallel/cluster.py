@@ -6,7 +6,6 @@ A cluster started here is *attached*: it ends when this process ends, however it
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -240,13 +239,13 @@ class Cluster:
     # --- async twins, contexts -------------------------------------------------------------------
     async def start_cluster(self, n: int | None = None) -> Cluster:
         """As ``start_cluster_sync``."""
-        return await asyncio.to_thread(self.start_cluster_sync, n)
+        return await _in_thread(self.start_cluster_sync, n)
 
     async def start_and_connect(self, n: int | None = None, activate: bool = False) -> Any:
         """As ``start_and_connect_sync``."""
-        await asyncio.to_thread(self.start_cluster_sync, n)
+        await _in_thread(self.start_cluster_sync, n)
         client = self.connect_client_sync()
-        await asyncio.to_thread(client._wait_for_engines, self.n, self.engine_timeout, False)
+        await _in_thread(client._wait_for_engines, self.n, self.engine_timeout, False)
         if activate:
             client.activate()
         return client
@@ -257,15 +256,15 @@ class Cluster:
 
     async def stop_cluster(self) -> None:
         """As ``stop_cluster_sync``."""
-        await asyncio.to_thread(self.stop_cluster_sync)
+        await _in_thread(self.stop_cluster_sync)
 
     async def signal_engines(self, signum: Any, engine_set_id: Any = None) -> None:
         """As ``signal_engines_sync``."""
-        await asyncio.to_thread(self.signal_engines_sync, signum)
+        await _in_thread(self.signal_engines_sync, signum)
 
     async def restart_engines(self, engine_set_id: Any = None) -> None:
         """As ``restart_engines_sync``."""
-        await asyncio.to_thread(self.restart_engines_sync)
+        await _in_thread(self.restart_engines_sync)
 
     def __enter__(self) -> Any:
         return self._entered(self.start_and_connect_sync)
@@ -289,6 +288,12 @@ class Cluster:
 
     async def __aexit__(self, *failed: Any) -> None:
         await self.stop_cluster()
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    import asyncio
+
+    return await asyncio.to_thread(function, *args)
 
 
 class ClusterManager:

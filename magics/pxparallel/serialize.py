@@ -21,6 +21,7 @@ import dis
 import functools
 import hashlib
 import importlib
+import importlib.util
 import io
 import itertools
 import linecache
@@ -141,18 +142,22 @@ def _installed_roots() -> tuple[str, ...]:
     return tuple(os.path.join(os.path.abspath(root), "") for root in roots if len(root) > 1)
 
 
-def is_local(module: types.ModuleType) -> bool:
-    """True for a Python module with source that is not installed: it lies beside the notebook."""
-    name = module.__name__
-    if remote.shipped_source(name) is not None:
+def is_installed(module: types.ModuleType) -> bool:
+    """True for what is part of Python or of its environment: engines have it too."""
+    if module.__name__.partition(".")[0] in ("pxparallel", "pxkernel"):
         return True
-    spec = getattr(module, "__spec__", None)
-    if type(getattr(spec, "loader", None)).__name__ != "SourceFileLoader":
+    if getattr(module, "__spec__", None) is None:
         return False
     file = getattr(module, "__file__", None)
-    if not file or name.partition(".")[0] in ("pxparallel", "pxkernel"):
-        return False
-    return not os.path.abspath(file).startswith(_installed_roots())
+    return not file or os.path.abspath(file).startswith(_installed_roots())
+
+
+def is_local(module: types.ModuleType) -> bool:
+    """True for a Python module with source that is not installed: it lies beside the notebook."""
+    if remote.shipped_source(module.__name__) is not None:
+        return True
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    return type(loader).__name__ == "SourceFileLoader" and not is_installed(module)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -170,12 +175,19 @@ def _findable(name: str, file: str | None) -> bool:
 
 
 def is_importable(module: types.ModuleType) -> bool:
-    """True if the other side can have the module: installed, or local with source we can send."""
-    if module.__name__ in ("__main__", "__mp_main__"):
+    """True if the other side can have the module: installed, or local with source we can send.
+
+    Not so modules that were made by hand or by a loader of its own (a test runner's).
+    """
+    name = module.__name__
+    if name in ("__main__", "__mp_main__"):
         return False
-    if not is_local(module):
-        return getattr(module, "__spec__", None) is not None
-    return _findable(module.__name__, getattr(module, "__file__", None))
+    if is_installed(module):
+        return True
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    if is_local(module) or type(loader).__name__ == "ExtensionFileLoader":
+        return _findable(name, getattr(module, "__file__", None))
+    return False
 
 
 @functools.lru_cache(maxsize=256)
@@ -450,7 +462,7 @@ class Writer(pickle.Pickler):
             _spaces["__main__"] = space
             return "__main__", False
         found = sys.modules.get(module)
-        if found is not None and found.__dict__ is space and is_importable(found):
+        if found is not None and found.__dict__ is space and is_installed(found):
             return found, False
         _spaces[module] = space
         closed = all(name in space or name in builtins.__dict__ for name in names.all)
