@@ -16,12 +16,7 @@ from tree import Finding, files, line_of, main
 DOORS = {
     "Python.h": ("kernel/py/", "kernel/zygote.c", "magics/py/"),
     "structmember.h": ("kernel/py/", "magics/py/"),
-    "zmq": (
-        "protocol/loop/",
-        "protocol/wire/socket.c",
-        "protocol/wire/frames.c",
-        "protocol/wire/curve.c",
-    ),
+    "zmq": ("protocol/wire/socket.c", "protocol/wire/curve.c"),
     "sqlite3.h": ("engines/controller/store.c",),
     "openssl/": ("protocol/wire/sign.c",),
     "jansson.h": ("protocol/wire/json.c",),
