@@ -304,7 +304,7 @@ static px_err check_address(const px_options *options, px_config *config, px_err
 static px_err kernel_config(const px_options *options, px_config *config, px_error *reterr)
 {
     config->engine_id = -1;
-    config->capture_fds = !options->no_capture && getenv("PYTEST_CURRENT_TEST") == NULL;
+    config->capture_fds = !options->no_capture;
     find_connection(options->connection, config->connection_file);
     px_err err = px_connection_read(config->connection_file, &config->connection, reterr);
     if (err == PX_ENOENT) {
