@@ -1,0 +1,167 @@
+"""Buffers of every size between client and engines, and nothing of them left behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support import wait_for
+
+from pxparallel import _client, _remote, serialize
+
+np = pytest.importorskip("numpy")
+MIB = 1 << 20
+
+
+@pytest.fixture
+def two(cluster):
+    """A cluster of two."""
+    return cluster(2)
+
+
+@pytest.fixture
+def connection(two):
+    """A connection to it."""
+    connection = _client.Connection(two.name)
+    while len(connection.engine_ids()) < 2:
+        assert connection.wait_changed(connection.changed(), 30)
+    yield connection
+    connection.close()
+
+
+def apply(connection, targets, function, *args):
+    """Submit an apply_request."""
+    parts = serialize.dump_request(function, args, {})
+    return connection.submit("apply_request", targets, metadata=b'{"px": 1}', buffers=parts)
+
+
+def value(task, slot):
+    """The result of a slot."""
+    assert task.wait(60)
+    assert task.status(slot) == "ok", task.reply(slot)["content"]
+    body, *buffers = task.buffers(slot)
+    return _remote.loads(body, buffers)
+
+
+def segments_of(pid):
+    """Segments that a process still has open."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except FileNotFoundError:
+            continue
+        if target.startswith("/memfd:px-segment"):
+            found.append(target)
+    return found
+
+
+SIZES = [1, 1000, 16383, 16384, 65536, MIB - 1, MIB, MIB + 1, 10 * MIB]
+
+
+def test_buffers__come_back_as_they_went_and_are_writable(connection):
+    for size in SIZES:
+        sent = np.arange(size, dtype=np.uint8)
+        task = apply(connection, [0, 1], lambda a: (a.flags.writeable, a + 1), sent)
+        for slot in (0, 1):
+            writable, back = value(task, slot)
+            assert writable, f"{size} bytes are writable on the engine"
+            assert np.array_equal(back, sent + 1), size
+            back[0] = 7  # writable here, too
+            assert back[0] == 7
+
+
+def test_buffers__engines_do_not_see_each_others_changes(connection):
+    def change(array):
+        array[0] += 1
+        return int(array[0])
+
+    sent = np.zeros(2 * MIB, dtype=np.uint8)
+    task = apply(connection, [0, 1], change, sent)
+    assert [value(task, 0), value(task, 1)] == [1, 1] and sent[0] == 0
+
+
+def test_buffers__sender_may_change_its_array_at_once(connection):
+    for size in (100_000, 900_000, 5 * MIB):
+        sent = np.ones(size, dtype=np.uint8)
+        blocker = apply(connection, [0], lambda: __import__("time").sleep(0.2))
+        task = apply(connection, [0], lambda a: int(a.sum()), sent)
+        sent[:] = 0
+        assert value(task, 0) == size
+        assert blocker.done()
+
+
+def test_buffers__256_mib_both_ways(connection):
+    sent = np.arange(32 * MIB, dtype=np.int64)
+    task = apply(connection, [0], lambda a: a, sent)
+    back = value(task, 0)
+    assert back.nbytes == 256 * MIB and np.array_equal(back, sent)
+
+
+def test_buffers__segments_are_closed_once_they_are_mapped(two, connection):
+    task = apply(connection, [0, 1], lambda a: a, np.zeros(4 * MIB, dtype=np.uint8))
+    assert task.wait(60)
+    assert segments_of(os.getpid()) == []
+    for engine in (0, 1):
+        pid = two.engine_pid(engine)
+        wait_for(lambda pid=pid: segments_of(pid) == [], f"engine {engine} let go")
+
+
+def test_buffers__segments_are_closed_when_a_target_dies(two, connection):
+    task = apply(
+        connection, [0], lambda a: __import__("time").sleep(100), np.zeros(4 * MIB, dtype=np.uint8)
+    )
+    assert len(segments_of(os.getpid())) == 1
+    two.kill_engine(0)
+    assert task.wait(60)
+    assert segments_of(os.getpid()) == []
+
+
+def test_buffers__results_are_let_go_when_their_client_is_gone(two, connection):
+    other = _client.Connection(two.name)
+    task = apply(other, [0], lambda: (__import__("time").sleep(0.3), bytearray(4 * MIB)))
+    other.close()
+    assert task.status(0) == "error"
+    after = apply(connection, [0], int)  # runs when the result was made
+    assert value(after, 0) == 0
+    pid = two.engine_pid(0)
+    wait_for(lambda: segments_of(pid) == [], "the engine let go")
+
+
+def test_buffers__results_of_abandoned_tasks_are_let_go(two, connection):
+    task = apply(connection, [0], lambda: bytearray(4 * MIB))
+    task.abandon()
+    after = apply(connection, [0], int)
+    assert value(after, 0) == 0
+    pid = two.engine_pid(0)
+    wait_for(lambda: segments_of(pid) == [], "the engine let go")
+
+
+def test_buffers__arrays_in_either_order(connection):
+    c_order = np.arange(600_000).reshape(300, 2000)
+    f_order = np.asfortranarray(c_order)
+    task = apply(connection, [0], lambda a, b: bool((a == b).all()), c_order, f_order)
+    assert value(task, 0) is True
+
+
+def test_memory__is_flat_over_many_tasks(connection):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def rounds(n):
+        for i in range(n):
+            size = 20_000 if i % 10 == 0 else 10
+            tasks = [
+                connection.submit(
+                    "execute_request", [k % 2], b'{"code": "1"}', buffers=[bytes(size)]
+                )
+                for k in range(50)
+            ]
+            for task in tasks:
+                assert task.wait(60)
+                task.reply(0)
+
+    rounds(10)
+    before, files = resident(), len(os.listdir("/proc/self/fd"))
+    rounds(60)
+    assert resident() - before < 8 * MIB
+    assert len(os.listdir("/proc/self/fd")) <= files + 1
