@@ -41,6 +41,7 @@ px_err px_roster_new(const px_roster_limits *limits, px_roster **ret_roster)
         return PX_ENOMEM;
     }
     roster->limits = *limits;
+    roster->told = PX_CLUSTER_RUNNING; // with the none that are wanted
     *ret_roster = roster;
     return PX_OK;
 }
