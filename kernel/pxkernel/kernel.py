@@ -37,6 +37,9 @@ CONTROL_TYPES = tuple(
     name for name in SHELL_TYPES if not name.startswith(("comm_o", "comm_m", "comm_c"))
 )
 
+# Seconds between the reply to `exit` and the end, as in ipykernel.
+GRACE = 0.1
+
 
 class Handler:
     """Our handler of one message type."""
@@ -421,8 +424,14 @@ class IPythonKernel(Kernel):
         return {"status": "ok", "restart": restart}
 
     def stop_soon(self) -> None:
-        """The process ends when the running request has been answered."""
-        _kernel.request_exit(False)
+        """The process ends after the running request, and after its reply could be read.
+
+        A console that finds its kernel dead no longer looks at the reply that told it to leave.
+        """
+        if self.loop is None:
+            _kernel.request_exit(False)
+        else:
+            self.loop.call_soon_threadsafe(self.loop.call_later, GRACE, _kernel.request_exit)
 
     async def do_one_iteration(self) -> None:
         """Let the loop, and with it waiting requests, have a turn."""
