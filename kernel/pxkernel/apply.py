@@ -115,6 +115,8 @@ def _users_part(trace: TracebackType | None) -> TracebackType | None:
 
 def _rendered(shell: Any, error: BaseException, trace: TracebackType | None) -> list[str]:
     """As the shell shows errors of cells; plainly if that fails."""
+    if trace is None:
+        return [f"{type(error).__name__}: {error}"]  # it never got to the user's code
     try:
         renderer = getattr(error, "_render_traceback_", None)
         lines = (

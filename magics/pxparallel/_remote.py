@@ -367,7 +367,7 @@ def evaluate(name: str) -> Any:
         return eval(name, namespace)
     except NameError as error:
         missing = error.name or name
-        raise NameError(f"name {missing!r} is not defined on {place()}", name=missing) from None
+        raise NameError(f"name {missing!r} is not defined on this engine", name=missing) from None
 
 
 def push(names: dict[str, Any]) -> None:

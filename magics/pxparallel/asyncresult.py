@@ -59,7 +59,7 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
     if not pending:
         return
     try:
-        client._abort_tasks({task.id for task, _ in pending})
+        client._abort_tasks({task.id for task, _ in pending}, interrupt=signal == "SIGINT")
         _settle(pending, 0.05)
         engines = {task.targets[index] for task, index in pending if not task.slot_done(index)}
         if engines:

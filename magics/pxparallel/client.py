@@ -381,8 +381,10 @@ class Client:
         status["unassigned"] = 0
         return status
 
-    def _abort_tasks(self, tasks: Iterable[int]) -> None:
-        self._control("abort_request", {"tasks": sorted(tasks)}, timeout=2.0)
+    def _abort_tasks(self, tasks: Iterable[int], interrupt: bool = False) -> None:
+        """Take tasks out of the engines' queues; with ``interrupt``, stop those that run."""
+        content = {"tasks": sorted(tasks), "interrupt": interrupt}
+        self._control("abort_request", content, timeout=2.0)
 
     def _signal(self, signal: Any, engines: Sequence[int]) -> None:
         self._control(

@@ -218,7 +218,7 @@ class ErrorPrinter:
             self._shown.add(position)
             failed = self._result._load(position)
             ename, evalue, traceback, _ = error._as_item(failed)
-            same = (ename, evalue, error._ANSI.sub("", traceback))
+            same = (ename, evalue, error.plain_traceback(traceback))
             groups.setdefault(same, []).append(failed)
         for errors in groups.values():
             self._show(errors)

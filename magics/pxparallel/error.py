@@ -19,6 +19,12 @@ from typing import Any
 
 TimeoutError = builtins.TimeoutError
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_COUNT = re.compile(r"\bIn ?\[\d+\]")
+
+
+def plain_traceback(traceback: str | None) -> str:
+    """A traceback without what differs between engines: colours, and numbers of cells."""
+    return _COUNT.sub("In[]", _ANSI.sub("", traceback or ""))
 
 
 class IPythonError(Exception):
@@ -165,7 +171,7 @@ class CompositeError(RemoteError):
         groups: dict[tuple[Any, ...], tuple[list[dict[str, Any]], tuple[Any, ...]]] = {}
         for item in self.elist:
             ename, evalue, traceback, info = item
-            same = (ename, evalue, _ANSI.sub("", traceback or ""), (info or {}).get("method"))
+            same = (ename, evalue, plain_traceback(traceback), (info or {}).get("method"))
             groups.setdefault(same, ([], item))[0].append(info or {})
         return list(groups.values())
 

@@ -329,7 +329,8 @@ class ParallelMagics:
         off = re.compile(rf"^\s*%autopx{re.escape(self.suffix)}\b", re.MULTILINE)
 
         def here(raw_cell: str) -> bool:
-            return not raw_cell.strip() or off.search(raw_cell) is not None
+            done = raw_cell.startswith(magic)  # run_cell calls run_cell_async
+            return done or not raw_cell.strip() or off.search(raw_cell) is not None
 
         def px_run_cell(raw_cell: str, *args: Any, **kwargs: Any) -> Any:
             return run_cell(raw_cell if here(raw_cell) else magic + raw_cell, *args, **kwargs)

@@ -183,8 +183,7 @@ def test_error__of_several_engines(rc):
     assert isinstance(error, px.CompositeError)
     assert repr(error) == "CompositeError(2)"
     assert str(error) == (
-        "one or more exceptions raised in: <lambda>\n"
-        "[0,1:apply]ZeroDivisionError: division by zero"
+        "one or more exceptions raised in: <lambda>\n[0,1:apply]ZeroDivisionError: division by zero"
     )
     assert "".join(error.render_traceback()).count("[0,1:apply]:") == 1
     with pytest.raises(ZeroDivisionError):
