@@ -15,6 +15,7 @@
 #include "io/member.h"
 #include "io/need.h"
 #include "io/outbox.h"
+#include "io/waiting.h"
 #include "nursery.h"
 
 #include "px/cluster.h"
@@ -68,6 +69,7 @@ typedef struct px_kernel {
     px_outbox outbox;   // anyone to px-io
     px_capture capture;
     px_interrupt interrupt;
+    px_waiting waiting; // the requests in inbox
     px_io *io;
     atomic_bool exiting;  // a shutdown was requested
     atomic_bool restart;  // … in order to restart

@@ -20,9 +20,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#pragma weak px_zygote_main
-#pragma weak px_transport_engine_new
-
 px_kernel *px_kernel_current;
 
 static int fail(const char *program, const px_error *error)
@@ -69,6 +66,7 @@ static px_err start_kernel(const px_config *config, px_error *reterr)
     px_must(px_mailbox_init(&kernel->answers));
     px_must(px_outbox_init(&kernel->outbox));
     px_must(px_interrupt_init(&kernel->interrupt));
+    px_must(px_waiting_init(&kernel->waiting));
     px_must(px_capture_init(&kernel->capture, &kernel->outbox, config->capture_fds));
     px_transport *transport = NULL;
     if (config->engine) {

@@ -141,6 +141,10 @@ static bool write_answer(px_io *io, px_channel channel, const px_message *messag
     case PX_MSG_HEARTBEAT_REQUEST:
         write_ok(out);
         return true;
+    case PX_MSG_ABORT_REQUEST:
+        px_abort_tasks(io, message->content);
+        write_ok(out);
+        return io->kernel->config.engine;
     case PX_MSG_USAGE_REQUEST:
         answer_usage(out);
         return channel == PX_CONTROL;

@@ -36,11 +36,12 @@ void px_interrupt_early(px_interrupt *interrupt)
     (void)sigaction(SIGINT, &action, NULL); // cannot fail for SIGINT
 }
 
-bool px_interrupt_begin(px_interrupt *interrupt)
+bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running)
 {
     (void)pthread_mutex_lock(&interrupt->lock);
     bool pending = interrupt->pending || (interrupt->booting && early != 0);
     interrupt->busy = true;
+    interrupt->running = running;
     interrupt->booting = false;
     interrupt->pending = false;
     (void)pthread_mutex_unlock(&interrupt->lock);
@@ -51,6 +52,7 @@ void px_interrupt_end(px_interrupt *interrupt)
 {
     (void)pthread_mutex_lock(&interrupt->lock);
     interrupt->busy = false;
+    interrupt->running = NULL;
     (void)pthread_mutex_unlock(&interrupt->lock);
 }
 
@@ -62,19 +64,36 @@ bool px_interrupt_busy(px_interrupt *interrupt)
     return busy;
 }
 
+// send_signal interrupts what runs. Lock held.
+static px_err send_signal(px_interrupt *interrupt, bool group)
+{
+    if (group && getpgrp() == getpid()) {
+        return kill(0, SIGINT) == 0 ? PX_OK : px_err_from_errno(errno);
+    }
+    int errnum = pthread_kill(interrupt->main, SIGINT);
+    return errnum == 0 ? PX_OK : px_err_from_errno(errnum);
+}
+
 px_err px_interrupt_send(px_interrupt *interrupt, bool group)
 {
-    int errnum = 0;
+    px_err err = PX_OK;
     (void)pthread_mutex_lock(&interrupt->lock);
     if (interrupt->busy) {
-        if (group && getpgrp() == getpid()) {
-            errnum = kill(0, SIGINT) == 0 ? 0 : errno;
-        } else {
-            errnum = pthread_kill(interrupt->main, SIGINT);
-        }
+        err = send_signal(interrupt, group);
     } else if (interrupt->booting) {
         interrupt->pending = true;
     }
     (void)pthread_mutex_unlock(&interrupt->lock);
-    return errnum == 0 ? PX_OK : px_err_from_errno(errnum);
+    return err;
+}
+
+px_err px_interrupt_send_to(px_interrupt *interrupt, px_match *match, void *context)
+{
+    px_err err = PX_ENOENT;
+    (void)pthread_mutex_lock(&interrupt->lock);
+    if (interrupt->busy && interrupt->running != NULL && match(context, interrupt->running)) {
+        err = send_signal(interrupt, true);
+    }
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    return err;
 }

@@ -3,6 +3,8 @@
 #ifndef PX_KERNEL_INTERRUPT_H
 #define PX_KERNEL_INTERRUPT_H
 
+#include "io/waiting.h"
+
 #include "px/err.h"
 
 #include <pthread.h>
@@ -14,12 +16,13 @@ typedef struct px_interrupt {
     bool busy;      // a request runs
     bool booting;   // no request has run yet: an interrupt waits for the first
     bool pending;
+    const px_parent *running; // the request that is busy; compared, not kept
 } px_interrupt;
 
 px_err px_interrupt_init(px_interrupt *interrupt);
 // px_interrupt_begin says that a request runs from here on. True: it was interrupted before it
 // began. px-main.
-bool px_interrupt_begin(px_interrupt *interrupt);
+bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running);
 // px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on
 // its way. px-main.
 void px_interrupt_end(px_interrupt *interrupt);
@@ -27,6 +30,9 @@ bool px_interrupt_busy(px_interrupt *interrupt);
 // px_interrupt_send interrupts what runs: our process group when we lead it (children too), else
 // the main thread. Any thread.
 px_err px_interrupt_send(px_interrupt *interrupt, bool group);
+// px_interrupt_send_to interrupts what runs if it is the request meant. PX_ENOENT when it is not.
+// Any thread.
+px_err px_interrupt_send_to(px_interrupt *interrupt, px_match *match, void *context);
 // px_interrupt_early catches SIGINT until Python has its own handler. px-main, once, before Python.
 void px_interrupt_early(px_interrupt *interrupt);
 

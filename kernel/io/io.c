@@ -296,6 +296,7 @@ void px_io_deliver(px_io *io, px_channel channel, px_message *message)
     } else if (px_answer(io, channel, message, request->parent)) {
         px_request_free(request);
     } else {
+        px_waiting_add(&io->kernel->waiting, request);
         px_mailbox_post(&io->kernel->inbox, &request->letter);
     }
 }

@@ -57,6 +57,9 @@ bool px_answer(px_io *io, px_channel channel, const px_message *message, const p
 // px_answer_default writes the first content of kernel_info_reply, before Python has its own.
 void px_answer_default(const px_config *config, px_buf *out);
 
+// abort.c: px_abort_tasks serves abort_request.
+void px_abort_tasks(px_io *io, px_slice content);
+
 // ending.c: px_ending_begin ends the kernel politely, then less so. From any request or from
 // px-main by PX_NOTICE_EXIT.
 void px_ending_begin(px_io *io, bool restart);

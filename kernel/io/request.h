@@ -50,6 +50,8 @@ typedef struct px_request {
     px_parent *parent;
     px_message *message;
     char started[PX_STAMP_SIZE]; // when its handler began
+    bool taken_back;             // aborted while it waited (io/waiting.h, under its lock)
+    struct px_request *prev, *next;
 } px_request;
 
 // px_request_new takes message.

@@ -5,6 +5,7 @@
 #include "py/python.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 static void in_child(void)
 {
@@ -17,6 +18,55 @@ bool px_py_is_child(void)
 {
     px_kernel *kernel = px_kernel_current;
     return kernel != NULL && atomic_load_explicit(&kernel->is_child, memory_order_relaxed);
+}
+
+// --- SIGINT while Python forks -----------------------------------------------------------------
+//
+// Python runs its own hooks around a fork (logging's lock, IPython's history), and ignores
+// exceptions there: a KeyboardInterrupt that comes just then is lost. So SIGINT is held from before
+// the first hook to after the last, and then delivered in user code.
+
+static sigset_t mask_before;
+
+static PyObject *hold_interrupts(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    sigset_t held;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &held, &mask_before); // cannot fail with these arguments
+    Py_RETURN_NONE;
+}
+
+static PyObject *release_interrupts(PyObject *self, PyObject *unused)
+{
+    (void)self;
+    (void)unused;
+    (void)pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef fork_hooks[] = {
+    {"hold_interrupts", hold_interrupts, METH_NOARGS, NULL},
+    {"release_interrupts", release_interrupts, METH_NOARGS, NULL},
+};
+
+int px_py_forked_hooks(void)
+{
+    PX_AUTO_PY PyObject *os = PyImport_ImportModule("os");
+    PX_AUTO_PY PyObject *add = os != NULL ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+    PX_AUTO_PY PyObject *hold = PyCFunction_New(&fork_hooks[0], NULL);
+    PX_AUTO_PY PyObject *release = PyCFunction_New(&fork_hooks[1], NULL);
+    if (add == NULL || hold == NULL || release == NULL) {
+        return -1;
+    }
+    PX_AUTO_PY PyObject *none = PyTuple_New(0);
+    PX_AUTO_PY PyObject *options = Py_BuildValue("{sO sO sO}", "before", hold, "after_in_parent",
+                                                 release, "after_in_child", release);
+    PX_AUTO_PY PyObject *done =
+        none != NULL && options != NULL ? PyObject_Call(add, none, options) : NULL;
+    return done != NULL ? 0 : -1;
 }
 
 void px_py_forked_init(px_kernel *kernel)

@@ -124,6 +124,10 @@ static void send_outs(px_kernel *kernel, px_out *const *outs, size_t n)
 
 static void abort_request(px_kernel *kernel, px_request *request)
 {
+    if (!px_waiting_begin(&kernel->waiting, request)) {
+        px_request_free(request);
+        return;
+    }
     bool statuses = px_io_wants_statuses(kernel->io);
     px_stamp_now(request->started);
     px_out *const outs[] = {
@@ -338,7 +342,12 @@ static void serve(px_kernel *kernel, px_request *request)
     }
     busy = true;
     px_py_signals_arm();
-    bool interrupted = px_interrupt_begin(&kernel->interrupt);
+    bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent);
+    if (!px_waiting_begin(&kernel->waiting, request)) {
+        leave(kernel); // taken back, and answered
+        Py_DECREF((PyObject *)object);
+        return;
+    }
     set_current(kernel, object);
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io)) {
@@ -363,6 +372,10 @@ static void serve_beside(px_kernel *kernel, px_request *request)
     px_request_object *object = px_py_request_new(request);
     if (object == NULL) {
         px_py_log_exception("a request was lost");
+        return;
+    }
+    if (!px_waiting_begin(&kernel->waiting, request)) {
+        Py_DECREF((PyObject *)object);
         return;
     }
     PX_AUTO_PY PyObject *before = Py_XNewRef(px_py.current);
@@ -590,6 +603,9 @@ static PyObject *started(PyObject *module, PyObject *unused)
         send_outs(kernel, outs, 1);
     }
     freeze_boot();
+    if (px_py_forked_hooks() < 0) {
+        px_py_log_exception("an interrupt during a fork may be lost");
+    }
     px_py.started = true;
     px_py_nudge();
     Py_RETURN_NONE;

@@ -7,6 +7,7 @@
 #include <Python.h>
 
 #include "kernel.h"
+
 #include "px/json.h"
 
 // PX_AUTO_PY PyObject *x = …; drops the reference at the end of the scope.
@@ -105,6 +106,9 @@ void px_py_signals_fence(
 
 // forked.c
 void px_py_forked_init(px_kernel *kernel);
+// px_py_forked_hooks holds SIGINT while Python forks. Once, after everybody else has registered
+// hooks; -1 with an exception.
+int px_py_forked_hooks(void);
 
 // api.c
 int px_py_api_init(PyObject *module);

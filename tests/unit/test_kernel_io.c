@@ -31,6 +31,7 @@ static void start_kernel(void)
     ok(px_mailbox_init(&kernel.answers));
     ok(px_outbox_init(&kernel.outbox));
     ok(px_interrupt_init(&kernel.interrupt));
+    ok(px_waiting_init(&kernel.waiting));
     ok(px_capture_init(&kernel.capture, &kernel.outbox, false));
     ok(px_transport_jupyter_new(&kernel.config, &transport));
     px_err err = px_io_start(&kernel, transport, &error);
@@ -45,6 +46,7 @@ static void stop_kernel(void)
     px_io_stop(kernel.io);
     px_capture_done(&kernel.capture);
     px_outbox_done(&kernel.outbox);
+    px_waiting_done(&kernel.waiting);
     px_mailbox_done(&kernel.inbox);
     px_mailbox_done(&kernel.answers);
     px_session_free(session);
@@ -118,6 +120,17 @@ static void expect_type(px_socket *socket, const char *msg_type, const char *key
     expect_text(px_member(message->content, key), value);
 }
 
+// take_request waits for the next request and begins it.
+static px_request *take_request(void)
+{
+    unit_wait(px_mailbox_fd(&kernel.inbox), POLLIN);
+    px_letter *letter = px_mailbox_take_one(&kernel.inbox);
+    ck_assert_ptr_nonnull(letter);
+    ck_assert_int_eq(letter->kind, PX_NOTICE_REQUEST);
+    px_request *request = PX_CONTAINER(letter, px_request, letter);
+    return request;
+}
+
 START_TEST(test_io__answers_kernel_info_with_its_statuses)
 {
     start_kernel();
@@ -156,10 +169,8 @@ START_TEST(test_io__hands_requests_over_in_order)
         send_type(shell, "execute_request", content);
     }
     for (int i = 0; i < 100; i++) {
-        unit_wait(px_mailbox_fd(&kernel.inbox), POLLIN);
-        px_letter *letter = px_mailbox_take_one(&kernel.inbox);
-        ck_assert_ptr_nonnull(letter);
-        px_request *request = PX_CONTAINER(letter, px_request, letter);
+        px_request *request = take_request();
+        ck_assert(px_waiting_begin(&kernel.waiting, request));
         (void)snprintf(content, sizeof(content), "{\"code\":%d}", i);
         expect_text(px_bytes_slice(request->parent->content), content);
         px_request_free(request);
@@ -202,8 +213,8 @@ START_TEST(test_io__sends_outputs_before_the_reply_that_follows)
     expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
     px_socket *shell = connect_to(PX_DEALER, kernel.config.connection.shell_port);
     send_type(shell, "execute_request", "{\"code\":\"\"}");
-    unit_wait(px_mailbox_fd(&kernel.inbox), POLLIN);
-    px_request *request = PX_CONTAINER(px_mailbox_take_one(&kernel.inbox), px_request, letter);
+    px_request *request = take_request();
+    ck_assert(px_waiting_begin(&kernel.waiting, request));
     px_outbox_write(&kernel.outbox, request->parent, PX_STDOUT, px_slice_str("a\n\"\xff"));
     px_out *out = px_out_new(PX_OUT_PUBLISH, request->parent);
     (void)snprintf(out->msg_type, sizeof(out->msg_type), "display_data");
@@ -221,6 +232,34 @@ START_TEST(test_io__sends_outputs_before_the_reply_that_follows)
     px_request_free(request);
     px_socket_close(shell);
     px_socket_close(iopub);
+    stop_kernel();
+}
+END_TEST
+
+static bool is_this(void *header, const px_parent *parent)
+{
+    return px_slice_equal(px_bytes_slice(parent->content), px_slice_str(header));
+}
+
+START_TEST(test_io__takes_a_waiting_request_back)
+{
+    char type[64];
+    char second[] = "{\"code\":\"2\"}";
+    start_kernel();
+    px_socket *shell = connect_to(PX_DEALER, kernel.config.connection.shell_port);
+    send_type(shell, "execute_request", "{\"code\":\"1\"}");
+    send_type(shell, "execute_request", second);
+    px_request *requests[2] = {take_request(), take_request()};
+    px_parent *parent = px_waiting_take_back(&kernel.waiting, is_this, second, type);
+    ck_assert_ptr_eq(parent, requests[1]->parent);
+    ck_assert_str_eq(type, "execute_reply");
+    px_parent_unref(parent);
+    ck_assert(px_waiting_begin(&kernel.waiting, requests[0]));
+    ck_assert(!px_waiting_begin(&kernel.waiting, requests[1]));
+    ck_assert_ptr_null(px_waiting_take_back(&kernel.waiting, is_this, second, type));
+    px_request_free(requests[0]);
+    px_request_free(requests[1]);
+    px_socket_close(shell);
     stop_kernel();
 }
 END_TEST
@@ -282,5 +321,5 @@ UNIT_MAIN("kernel_io", test_io__answers_kernel_info_with_its_statuses,
           test_io__welcomes_every_subscriber, test_io__hands_requests_over_in_order,
           test_io__drops_what_is_no_message_and_serves_on,
           test_io__sends_outputs_before_the_reply_that_follows,
-          test_io__refuses_a_subshell_it_does_not_have, test_io__echoes_heartbeats,
-          test_io__says_which_port_is_taken)
+          test_io__takes_a_waiting_request_back, test_io__refuses_a_subshell_it_does_not_have,
+          test_io__echoes_heartbeats, test_io__says_which_port_is_taken)
