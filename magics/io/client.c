@@ -66,6 +66,7 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
 static void close_links(px_client *client)
 {
     (void)pthread_mutex_lock(&client->reading);
+    px__hold_expire(client, UINT64_MAX);
     (void)pthread_mutex_lock(&client->sending);
     (void)pthread_mutex_lock(&client->lock);
     int work_poll = client->work_poll;
@@ -187,6 +188,8 @@ static void drain_work(px_client *client)
         return;
     }
     px_err err = px__read_work(client, NULL, WORK_BUDGET);
+    px_ns due = px__hold_due(client);
+    px_timer_set(client->hold_timer, due != 0 ? due : UINT64_MAX);
     (void)pthread_mutex_unlock(&client->reading);
     if (err == PX_OK) {
         px__client_kick(client);
@@ -229,6 +232,21 @@ static void on_work_room(void *context, int events)
     }
 }
 
+// show_held shows what is kept back, unless a waiter reads: then that does it on leaving.
+static void show_held(px_client *client)
+{
+    if (pthread_mutex_trylock(&client->reading) == 0) {
+        px__hold_expire(client, UINT64_MAX);
+        (void)pthread_mutex_unlock(&client->reading);
+    }
+}
+
+static void on_hold_due(void *context, px_ns now)
+{
+    (void)now;
+    drain_work(context);
+}
+
 static void on_kick(void *context, int events)
 {
     (void)events;
@@ -239,6 +257,7 @@ static void on_kick(void *context, int events)
         (void)drain_control(client);
     }
     if (is_closed(client)) {
+        show_held(client);
         px_loop_stop(client->loop);
         return;
     }
@@ -285,6 +304,8 @@ static px_err watch_all(px_client *client)
     PX_TRY(px_loop_add_fd(client->loop, "control", px_link_fd(client->control), PX_READABLE,
                           on_control, client, &client->control_source));
     PX_TRY(watch_work(client));
+    PX_TRY(px_loop_add_timer(client->loop, "hold", UINT64_MAX, 0, on_hold_due, client,
+                             &client->hold_timer));
     px_link_set_wake(client->work, kick_from_link, client);
     px_link_set_wake(client->control, kick_from_link, client);
     return px_thread_start(&client->thread, "px-client", run, client);

@@ -80,7 +80,11 @@ struct px_task {
     bool prefix;              // … with `[stdout:k] `
     const px_kernel_api *api; // NULL: outputs are queued in `live`
     px_parent *parent;
-    px_speaker speaker;
+    px_speaker speaker; // under reading, as the next four (hold.c)
+    bool began;         // an output came
+    bool held;          // outputs are kept back until hold_until
+    px_ns hold_until;
+    struct px_task *held_next;
     unsigned refs;
     uint32_t n_done;
     bool indexed; // in client->pending

@@ -65,6 +65,7 @@ static void bury(px_client *client)
     client->work_poll = -1;
     client->kick = -1;
     client->waiters = NULL;
+    client->held = NULL;
     client->leader = NULL;
     client->asks = NULL;
     client->closing = true;

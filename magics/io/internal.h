@@ -27,6 +27,7 @@ struct px_client {
 
     pthread_mutex_t reading;
     px_session *reader; // verifies outputs
+    px_task *held;      // tasks whose first outputs are kept back, with a reference
     px_signer *checker; // checks replies, whose header nobody needs to read
     px_link *work;      // NULL once closed; closed under reading and sending
 
@@ -57,6 +58,7 @@ struct px_client {
     px_session *verifier;
     int kick; // eventfd: look at everything again
     px_source *control_source, *work_source, *kick_source, *work_write;
+    px_timer *hold_timer;
     px_log_gate bad_messages;
 };
 
@@ -103,6 +105,14 @@ void px__task_queue_live(px_task *task, uint32_t slot, px_output *output, bool i
 // px__show hands an output to the notebook. reading held.
 void px__show(px_task *task, uint32_t engine, const px_message *message);
 void px__show_text(px_task *task, uint32_t engine, bool is_stderr, px_slice text);
+
+// px__hold tells if a task's output is to be kept back for now; px__hold_end shows what was kept,
+// engine by engine; px__hold_expire does so where the time is over, and px__hold_due tells when
+// that will be next (0: never). reading held.
+bool px__hold(px_task *task);
+void px__hold_end(px_task *task);
+void px__hold_expire(px_client *client, px_ns now);
+px_ns px__hold_due(const px_client *client);
 
 // px__wake wakes the waiters that have what they want; task NULL: those that wait for something
 // else than a task. lock held.

@@ -91,12 +91,27 @@ static px_err open_reply(px_client *client, const px_route *route, px_frames *fr
     return PX_OK;
 }
 
+// end_hold shows what was kept back when this is the last slot, before anybody learns that it is.
+static void end_hold(px_task *task, uint32_t slot)
+{
+    if (!task->held) {
+        return;
+    }
+    px_task_lock(task);
+    bool last = task->slots[slot].state == PX_SLOT_PENDING && task->n_done + 1 == task->targets.n;
+    px_task_unlock(task);
+    if (last) {
+        px__hold_end(task);
+    }
+}
+
 static void serve_reply(px_client *client, const px_route *route, px_task *task, uint32_t slot,
                         px_frames *frames, const px_waiter *self)
 {
     px_error sentence = {0};
     px_err err = open_reply(client, route, frames, &sentence);
     px_task *done = NULL;
+    end_hold(task, slot);
     (void)pthread_mutex_lock(&client->lock);
     px_slot *at = &task->slots[slot];
     if (at->state == PX_SLOT_PENDING) {
@@ -127,6 +142,7 @@ static void serve_lost(px_client *client, px_task *task, uint32_t slot, const px
     }
     px_buf_append(&evalue, "", 1);
     px_task *done = NULL;
+    end_hold(task, slot);
     (void)pthread_mutex_lock(&client->lock);
     if (task->slots[slot].state == PX_SLOT_PENDING) {
         px__fill_lost(task, slot, px_buf_status(&evalue) == PX_OK ? (char *)evalue.data : "",
@@ -181,13 +197,13 @@ static void serve_output(px_client *client, px_task *task, uint32_t slot, px_fra
     if (message->type == PX_MSG_STREAM && px_json_parse(message->content, &json, NULL) == PX_OK) {
         bool is_stderr = strcmp(px_json_string(json, "name", "stdout"), "stderr") == 0;
         px_slice text = px_json_text(json, "text");
-        if (shows) {
+        if (shows && !px__hold(task)) {
             px__show_text(task, engine, is_stderr, text);
         }
         keep(task, slot, message, is_stderr, &text, self);
         return;
     }
-    if (shows) {
+    if (shows && !px__hold(task)) {
         px__show(task, engine, message);
     }
     keep(task, slot, message, false, NULL, self);
@@ -230,7 +246,7 @@ static void serve(px_client *client, px_frames *frames, const px_waiter *self)
     }
 }
 
-px_err px__read_work(px_client *client, const px_waiter *self, size_t budget)
+static px_err read_some(px_client *client, const px_waiter *self, size_t budget)
 {
     for (size_t i = 0; i < budget; i++) {
         PX_AUTO_FRAMES frames = {0};
@@ -248,4 +264,13 @@ px_err px__read_work(px_client *client, const px_waiter *self, size_t budget)
         serve(client, &frames, self);
     }
     return PX_OK;
+}
+
+px_err px__read_work(px_client *client, const px_waiter *self, size_t budget)
+{
+    px_err err = read_some(client, self, budget);
+    if (client->held != NULL) {
+        px__hold_expire(client, px_now());
+    }
+    return err;
 }

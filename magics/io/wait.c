@@ -193,18 +193,21 @@ static px_err sleep_until(px_client *client, const px_waiter *waiter, bool leads
                           const sigset_t *mask)
 {
     struct timespec left;
-    if (deadline != 0 && !time_left(deadline, &left)) {
-        return PX_ETIMEOUT;
+    px_ns due = leads ? px__hold_due(client) : 0;
+    bool holds = due != 0 && (deadline == 0 || due < deadline);
+    px_ns until = holds ? due : deadline;
+    if (until != 0 && !time_left(until, &left)) {
+        return holds ? PX_OK : PX_ETIMEOUT;
     }
     struct pollfd fds[2] = {{.fd = waiter->fd, .events = POLLIN}};
     if (leads) {
         fds[1] = (struct pollfd){.fd = px_link_fd(client->work), .events = POLLIN};
     }
-    int n = ppoll(fds, leads ? 2 : 1, deadline != 0 ? &left : NULL, mask);
+    int n = ppoll(fds, leads ? 2 : 1, until != 0 ? &left : NULL, mask);
     if (n < 0) {
         return errno == EINTR ? PX_EINTR : px_err_from_errno(errno);
     }
-    return n == 0 ? PX_ETIMEOUT : PX_OK;
+    return n == 0 && !holds ? PX_ETIMEOUT : PX_OK;
 }
 
 // take_part is one round of a wait: read what is there if we lead, look, sleep. ret_more tells that
@@ -257,12 +260,17 @@ px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, co
         err = take_part(client, waiter, leads, deadline, mask, &more);
         (void)pthread_mutex_lock(&client->lock);
     }
-    if (reads) {
-        (void)pthread_mutex_unlock(&client->reading);
-    }
     bool done = has(client, want);
+    bool closed = client->closed;
     waiter_leave(client, waiter);
     (void)pthread_mutex_unlock(&client->lock);
+    if (reads) {
+        if (closed) {
+            px__hold_expire(client, UINT64_MAX);
+        }
+        more = more || client->held != NULL; // px-client has to mind the time
+        (void)pthread_mutex_unlock(&client->reading);
+    }
     if (more) {
         // What the link has read ahead shows on no descriptor. Only now, without `reading`:
         // px-client does not wait for the lock.
