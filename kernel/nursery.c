@@ -45,7 +45,6 @@ typedef struct child {
 struct px_nursery {
     char folder[PATH_MAX];
     int in, out; // the controller's line
-    pid_t parent;
     px_buf line;
     child *children;
     size_t n_children, capacity;
@@ -57,7 +56,7 @@ struct px_nursery {
 
 // For the handler of the parent-death signal, which can be told nothing.
 static char doomed_folder[PATH_MAX];
-static pid_t expected_parent;
+static int controller_line = -1;
 
 // remove_folder empties and removes a flat folder if nobody holds its lock. System calls only: also
 // called from a signal handler.
@@ -106,9 +105,16 @@ static void remove_when_free(const char *path)
     }
 }
 
+// controller_gone: its end of our stdin is closed, whatever may still be in the pipe.
+static bool controller_gone(void)
+{
+    struct pollfd line = {.fd = controller_line, .events = POLLIN};
+    return poll(&line, 1, 0) == 1 && (line.revents & POLLHUP) != 0;
+}
+
 static void parent_died(int signum)
 {
-    if (getppid() != expected_parent) {
+    if (controller_gone()) {
         remove_when_free(doomed_folder);
     }
     _exit(128 + signum);
@@ -127,15 +133,14 @@ static size_t argv_area(int argc, char **argv)
 static px_err watch_parent(px_nursery *nursery)
 {
     (void)snprintf(doomed_folder, sizeof(doomed_folder), "%s", nursery->folder);
-    nursery->parent = expected_parent = getppid();
+    controller_line = nursery->in;
     struct sigaction action = {.sa_handler = parent_died};
     (void)sigemptyset(&action.sa_mask);
     if (sigaction(SIGTERM, &action, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
         return px_err_from_errno(errno);
     }
-    struct pollfd line = {.fd = nursery->in, .events = POLLIN};
-    if (poll(&line, 1, 0) == 1 && (line.revents & (POLLHUP | POLLIN)) == POLLHUP) {
-        parent_died(SIGTERM); // it was gone before the signal was set
+    if (controller_gone()) {
+        parent_died(SIGTERM); // before the signal was set
     }
     return PX_OK;
 }

@@ -29,12 +29,12 @@ static bool wait_end(int pidfd, int timeout_ms)
     return false;
 }
 
-static void ask_to_stop(const px_cluster_file *file)
+static void ask_to_stop(const px_cluster_file *file, int timeout_ms)
 {
     px_error error = {0};
     PX_AUTO(px_talk) talk = NULL;
     PX_AUTO(px_json) answer = NULL;
-    px_err err = px_talk_open(file, 2000, &talk, &error);
+    px_err err = px_talk_open(file, timeout_ms, &talk, &error);
     if (err == PX_OK) {
         err = px_talk_ask(talk, "shutdown_request",
                           PX_SLICE_LITERAL("{\"engines\":\"all\",\"hub\":true}"), &answer, &error);
@@ -64,7 +64,7 @@ px_err px_stop_cluster(const px_cluster_file *file, int timeout_ms, px_error *re
         clean_up(folder); // it ended by itself
         return PX_OK;
     }
-    ask_to_stop(file);
+    ask_to_stop(file, timeout_ms < 2000 ? timeout_ms : 2000);
     bool ended = wait_end(pidfd, timeout_ms);
     if (!ended && px_cluster_alive(folder)) {
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

@@ -38,7 +38,7 @@ static const char *state_of(const px_controller *controller, const px_seat *seat
     if (engine->state == PX_ENGINE_READY && atomic_load(&seat->tally->in_flight) > 0) {
         return "busy";
     }
-    return px_engine_state_name(engine->state);
+    return px_engine_state_name(engine);
 }
 
 // numbers_of writes what changes while an engine works.

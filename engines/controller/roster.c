@@ -95,6 +95,18 @@ static bool usable(const px_engine *engine)
     return engine->state == PX_ENGINE_READY || engine->state == PX_ENGINE_SILENT;
 }
 
+// counted tells if the world sees an engine as usable: until it is known how it ended, it is.
+static bool counted(const px_engine *engine)
+{
+    return usable(engine) || (engine->state == PX_ENGINE_GOING && engine->was_ready);
+}
+
+static bool coming(const px_engine *engine)
+{
+    return engine->state <= PX_ENGINE_JOINING ||
+           (engine->state == PX_ENGINE_GOING && !engine->was_ready);
+}
+
 static px_engine *find(const px_roster *roster, uint32_t id)
 {
     size_t low = 0, high = roster->n;
@@ -471,7 +483,7 @@ size_t px_roster_usable(const px_roster *roster)
 {
     size_t n = 0;
     for (size_t i = 0; i < roster->n; i++) {
-        n += usable(roster->engines[i]);
+        n += counted(roster->engines[i]);
     }
     return n;
 }
@@ -486,12 +498,12 @@ px_cluster_state px_roster_state(const px_roster *roster)
     if (roster->stopping) {
         return PX_CLUSTER_STOPPING;
     }
-    size_t n_usable = 0, coming = 0;
+    size_t n_usable = 0, n_coming = 0;
     for (size_t i = 0; i < roster->n; i++) {
-        n_usable += usable(roster->engines[i]);
-        coming += roster->engines[i]->state <= PX_ENGINE_JOINING;
+        n_usable += counted(roster->engines[i]);
+        n_coming += coming(roster->engines[i]);
     }
-    if (coming > 0) {
+    if (n_coming > 0) {
         return PX_CLUSTER_STARTING;
     }
     if (n_usable >= roster->wanted) {
@@ -500,9 +512,9 @@ px_cluster_state px_roster_state(const px_roster *roster)
     return roster->ever_ready ? PX_CLUSTER_DEGRADED : PX_CLUSTER_FAILED;
 }
 
-const char *px_engine_state_name(px_engine_state state)
+const char *px_engine_state_name(const px_engine *engine)
 {
-    switch (state) {
+    switch (engine->state) {
     case PX_ENGINE_SPAWNED:
     case PX_ENGINE_JOINING:
         return "spawned";
@@ -512,7 +524,8 @@ const char *px_engine_state_name(px_engine_state state)
         return "silent";
     case PX_ENGINE_LEAVING:
         return "leaving";
-    case PX_ENGINE_GOING:
+    case PX_ENGINE_GOING: // as it was, for the moment
+        return engine->was_ready ? "idle" : "spawned";
     case PX_ENGINE_DEAD:
         return "dead";
     }

@@ -127,10 +127,10 @@ px_ns px_roster_due(const px_roster *roster);
 const px_engine *px_roster_find(const px_roster *roster, uint32_t engine);
 size_t px_roster_count(const px_roster *roster); // listed ones, the dead included
 const px_engine *px_roster_at(const px_roster *roster, size_t index); // by ascending id
-size_t px_roster_usable(const px_roster *roster);                     // READY or SILENT
+size_t px_roster_usable(const px_roster *roster); // READY or SILENT, or just going
 uint32_t px_roster_wanted(const px_roster *roster);
 px_cluster_state px_roster_state(const px_roster *roster);
-const char *px_engine_state_name(px_engine_state state);
+const char *px_engine_state_name(const px_engine *engine);
 const char *px_cluster_state_name(px_cluster_state state);
 // px_roster_check tells if every invariant holds.
 bool px_roster_check(const px_roster *roster);
