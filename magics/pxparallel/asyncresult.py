@@ -104,6 +104,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         self._errors: list[BaseException | None] = [None] * len(self._slots)
         self._loaded = [False] * len(self._slots)
         self._tasks = list({id(task): task for task, _ in self._slots}.values())
+        # Waiting for tasks is cheaper than for slots, but must not wait for others' slots.
+        self._whole = sum(task.n for task in self._tasks) == len(self._slots)
         self._cancel_asked = False
         self._lock: threading.Condition | None = None
         self._announced = False
@@ -122,7 +124,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     def done(self) -> bool:
         """True when every answer is here."""
-        return all(task.done() for task in self._tasks)
+        if self._whole:
+            return all(task.done() for task in self._tasks)
+        return all(task.slot_done(index) for task, index in self._slots)
 
     ready = done
 
@@ -178,12 +182,12 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def _wait(self, timeout: float | None = -1) -> bool:
         end = _deadline(timeout)
         try:
-            for task in self._tasks:
-                if not task.wait(_left(end)):
-                    return False
+            if self._whole:
+                return all(task.wait(_left(end)) for task in self._tasks)
+            return all(task.wait(_left(end), index) for task, index in self._slots)
         except KeyboardInterrupt:
             self._interrupted()
-        return True
+            return False
 
     def _wait_some(self, timeout: float | None, return_when: str) -> None:
         """Wait until one answer more is here, or the first error, or all."""
@@ -205,7 +209,10 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """Wait until more than ``seen`` answers are here; False on time-out."""
         end = _deadline(timeout)
         try:
-            if len(self._tasks) == 1 and len(self._slots) == self._tasks[0].n:
+            if len(self._slots) == 1:
+                task, index = self._slots[0]
+                return bool(task.wait(_left(end), index))
+            if len(self._tasks) == 1 and self._whole:
                 return bool(self._tasks[0].wait_any(seen, _left(end)))
             pending = [task for task in self._tasks if not task.done()]
             if self.progress > seen or not pending:

@@ -60,10 +60,10 @@ class Speaker:
         file = sys.stderr if stream == "stderr" else sys.stdout
         if self.prefix and self._who != (stream, engine):
             self.pause()
-            file.write(f"[{stream}:{engine}]{self.after}")
             self._who = (stream, engine)
-        file.write(text)
-        file.flush()
+            file.write(f"[{stream}:{engine}]{self.after}{text}")
+        else:
+            file.write(text)
         self._midline = not text.endswith("\n")
 
     def pause(self) -> None:

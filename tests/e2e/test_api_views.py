@@ -63,9 +63,7 @@ def test_client__only_cluster_needs_no_name(cluster):
 
 def test_client__queue_status_and_waiting(rc):
     assert rc.wait_for_engines(2, timeout=10) is None
-    with pytest.raises(
-        TimeoutError, match=r"9 engines not ready in 0.2 seconds. Currently ready: 2"
-    ):
+    with pytest.raises(TimeoutError, match=r"9 engines not ready in 0.2 seconds. .*: 2"):
         rc.wait_for_engines(9, timeout=0.2)
     status = rc.queue_status()
     assert set(status) == {0, 1, "unassigned"}
