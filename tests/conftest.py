@@ -1,4 +1,4 @@
-"""What every test gets: an environment of its own, apart from everything that is the user's; and the
+"""What every test gets: an environment of its own, apart from what is the user's; and the
 fixtures with which a test starts real kernels and real clusters.
 
     def test_a(kernel):               a running kernel: kernel.run("1 + 1").value == "2"
