@@ -1,17 +1,13 @@
 """From a fresh interpreter to a kernel that serves, and back.
 
 ``prepare`` imports and builds what every kernel has alike; a zygote runs it once, before it forks.
-``run`` is each process's own: streams, identity, configuration, startup code, the loop. The main
-thread's loop is a plain asyncio loop; the C half wakes it through one descriptor and serves its
-requests from the reader's callback. That callback always runs in the same ``contextvars.Context``,
-which so becomes the cells' one persistent Context.
+``run`` is each process's own: streams, identity, configuration, startup code, the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import gc
+import importlib
 import os
 import sys
 from typing import Any
@@ -45,6 +41,7 @@ def prepare() -> ZMQInteractiveShell:
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     _shell = ZMQInteractiveShell.instance(keep_history=not warm, **options)
     if warm:
+        importlib.import_module("asyncio")
         gc.collect()
         gc.freeze()  # children share these pages as long as no collection writes into them
     return _shell
@@ -54,21 +51,20 @@ def run() -> int:
     """Serve until shutdown; the exit status."""
     from pxkernel.streams import OutStream
 
+    gc.disable()  # nothing made while booting is garbage
     sys.stdout, sys.stderr = OutStream("stdout"), OutStream("stderr")
     shell = prepare()
     kernel = IPythonKernel(shell)
     _introduce(shell, kernel)
-    loop = kernel.loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    loop.set_exception_handler(_loop_exception)
     _startup(shell)
     _kernel.set_language_info(dumps(kernel.kernel_info))
-    _kernel.set_exit(lambda restart: loop.stop())
+    _kernel.set_exit(lambda restart: kernel.main_loop.stop())
     _kernel.set_dispatch(kernel.dispatch)
-    kernel.context = _watch(loop)
-    loop.call_soon(_kernel.started)
-    _serve(loop)
-    _finish(loop)
+    gc.freeze()
+    gc.enable()
+    _kernel.started()
+    kernel.main_loop.serve()
+    kernel.main_loop.close()
     return 0
 
 
@@ -103,46 +99,3 @@ def _working_folder_on_path() -> None:
     last_parts = [os.path.basename(path) for path in sys.path]
     sites = [at for at, part in enumerate(last_parts) if part in ("site-packages", "dist-packages")]
     sys.path.insert(sites[0] if sites else 0, "")
-
-
-def _watch(loop: asyncio.AbstractEventLoop) -> contextvars.Context | None:
-    """Serve requests from the loop; the Context that this happens in."""
-    descriptor = _kernel.request_fd
-    add = getattr(loop, "_add_reader", None)
-    handle = add(descriptor, _kernel.pump) if add else loop.add_reader(descriptor, _kernel.pump)
-    return getattr(handle, "_context", None)
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run the loop until it is stopped for good."""
-    while True:
-        try:
-            loop.run_forever()
-        except KeyboardInterrupt:
-            continue  # a stray one, between two cells: tasks live on
-        except SystemExit:
-            continue  # a task's sys.exit() ends the task
-        if _kernel.exit_requested():
-            return
-
-
-def _loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Errors of background tasks: on stderr, as a traceback of its own."""
-    loop.default_exception_handler(context)
-
-
-def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    """Take the loop down: its tasks get their CancelledError while everything still works."""
-    loop.remove_reader(_kernel.request_fd)
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    try:
-        if tasks:
-            loop.run_until_complete(asyncio.wait(tasks, timeout=1))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    except (KeyboardInterrupt, SystemExit, RuntimeError):
-        pass
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)

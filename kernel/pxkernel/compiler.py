@@ -7,7 +7,8 @@ Front ends compute the same name to find a cell again (debugger), and libraries 
 from __future__ import annotations
 
 import os
-import tempfile
+import struct
+import sys
 
 from IPython.core.compilerop import CachingCompiler
 
@@ -22,8 +23,8 @@ def murmur2_x86(data: str, seed: int = HASH_SEED) -> int:
     size = len(raw)
     whole = size & ~3
     h = seed ^ size
-    for at in range(0, whole, 4):
-        k = int.from_bytes(raw[at : at + 4], "little") * _MULTIPLIER & _MASK
+    for k in struct.unpack(f"<{whole // 4}I", raw[:whole]):
+        k = k * _MULTIPLIER & _MASK
         k = (k ^ k >> 24) * _MULTIPLIER & _MASK
         h = (h * _MULTIPLIER & _MASK) ^ k
     if size & 3:
@@ -32,9 +33,26 @@ def murmur2_x86(data: str, seed: int = HASH_SEED) -> int:
     return h ^ h >> 15
 
 
+def _temporary_folder() -> str:
+    """As ``tempfile`` says, in the usual case without importing it and its compressors."""
+    if "tempfile" not in sys.modules:
+        for folder in (os.environ.get("TMPDIR"), "/tmp"):
+            if folder and os.path.isabs(folder) and os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    import tempfile
+
+    return tempfile.gettempdir()
+
+
 def get_tmp_directory() -> str:
     """The folder that cells seem to live in."""
-    return f"{tempfile.gettempdir()}{os.sep}ipykernel_{os.getpid()}"
+    global _folder
+    if _folder[0] != os.getpid():
+        _folder = (os.getpid(), f"{_temporary_folder()}{os.sep}ipykernel_{os.getpid()}")
+    return _folder[1]
+
+
+_folder: tuple[int, str] = (0, "")
 
 
 def get_tmp_hash_seed() -> int:

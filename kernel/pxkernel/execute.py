@@ -7,7 +7,6 @@ builtin ``input`` and ``getpass`` ask the front end. Every way out gives a reply
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import getpass
 import inspect
@@ -68,7 +67,7 @@ class Execution:
         return {name: value for name, value in given.items() if name in taken}
 
     # --- cells that await -----------------------------------------------------------------------
-    def _start(self, cell: str, restore: Any) -> asyncio.Task[None]:
+    def _start(self, cell: str, restore: Any) -> Any:
         shell = self.kernel.shell
         shell._last_traceback = None
         shell._last_traceback_during_displayhook = False

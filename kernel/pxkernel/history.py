@@ -28,6 +28,17 @@ class BatchingThread(HistorySavingThread):
         self.pydev_do_not_trace = True
         self.is_pydev_daemon_thread = True
 
+    def run(self) -> None:
+        """Open the database here, off the main thread: the first commit waits for the disk."""
+        self.save_flag.wait()
+        manager = self.history_manager()
+        if manager is None or self._stop_now:
+            return
+        manager.open()
+        if manager.using_thread:
+            del manager
+            super().run()
+
     def stop(self) -> None:
         """End the thread at once, also while it gathers."""
         self.stopping.set()
@@ -68,26 +79,29 @@ class LazyHistoryManager(HistoryManager):
         if conn is not None or self._connection is not None:
             super().new_session(conn)
 
-    def _open(self) -> None:
-        if self._opening or self._connection is not None:
-            return
-        self._opening = True
-        try:
-            self.init_db()
-            self.new_session()
-        except Exception as error:
-            self.log.error(
-                "history in %s cannot be used (%s): this session's history stays in memory",
-                self.hist_file,
-                error,
-            )
-            self._switch_to_memory_history()
-            self.using_thread = False
-        finally:
-            self._opening = False
+    def open(self) -> None:
+        """Open the database and begin a session in it, once. From any thread."""
+        with self._open_lock:
+            if self._opening or self._connection is not None:
+                return
+            self._opening = True
+            try:
+                self.init_db()
+                self.new_session()
+            except Exception as error:
+                self.log.error(
+                    "history in %s cannot be used (%s): this session's history stays in memory",
+                    self.hist_file,
+                    error,
+                )
+                self._switch_to_memory_history()
+                self.using_thread = False
+            finally:
+                self._opening = False
 
     def __init__(self, shell: Any, config: Any = None, **traits: Any) -> None:
         # Not HistoryManager's own __init__: it would open the database and start the thread.
+        self._open_lock = threading.RLock()
         HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
         self.db_input_cache_lock = threading.Lock()
         self.db_output_cache_lock = threading.Lock()
@@ -99,7 +113,7 @@ class LazyHistoryManager(HistoryManager):
     @property
     def db(self) -> Any:
         if self._connection is None and self._ready:
-            self._open()
+            self.open()
         return self._connection
 
     @db.setter
@@ -109,7 +123,7 @@ class LazyHistoryManager(HistoryManager):
     @property
     def session_number(self) -> int:
         if self._session == 0 and self._connection is None and self._ready:
-            self._open()
+            self.open()
         return self._session
 
     @session_number.setter
@@ -126,10 +140,8 @@ class LazyHistoryManager(HistoryManager):
 
     def _restart_thread_if_stopped(self) -> None:
         if self.save_thread is None and self.using_thread:
-            self._open()
-            if self.using_thread:
-                self.save_thread = BatchingThread(self)
-                self.save_thread.start()
+            self.save_thread = BatchingThread(self)
+            self.save_thread.start()
 
     def writeout_cache(self, conn: Any = None) -> None:
         """Write what waits; nothing is opened when nothing waits."""

@@ -7,8 +7,8 @@ which take the C request directly; a foreign function gets ``(stream, ident, mes
 
 from __future__ import annotations
 
-import asyncio
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -18,8 +18,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from pxkernel import _kernel, messages
+from pxkernel.compat import finder
 from pxkernel.execute import Execution, InputSwap, bad_request
 from pxkernel.jsonpack import dumps
+from pxkernel.loop import MainLoop
 
 SHELL_TYPES = (
     "execute_request",
@@ -139,8 +141,8 @@ class IPythonKernel(Kernel):
         shell.kernel = self
         self.config = shell.config
         self.log = logging.getLogger("pxkernel")
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.context: Any = None
+        self.main_loop = MainLoop()
+        finder.on_asyncio(self.main_loop.asyncio_imported)
         self._allow_stdin = False
         self._comm_manager: Any = None
         self._session: Any = None
@@ -155,7 +157,7 @@ class IPythonKernel(Kernel):
         self.control_handlers = {name: Handler(self, name) for name in CONTROL_TYPES}
         self.msg_types = list(SHELL_TYPES)
         self.control_msg_types = list(CONTROL_TYPES)
-        self._main_asyncio_lock = asyncio.Lock()
+        self._asyncio_lock: Any = None
 
     # --- dispatch -------------------------------------------------------------------------------
     def dispatch(self, request: Any) -> Any:
@@ -179,9 +181,9 @@ class IPythonKernel(Kernel):
             if nested:
                 # It may have come while an async cell waits: that cell's parent is put back.
                 _kernel.reset_parent(token)
-        if result is None or isinstance(result, asyncio.Future):
+        if result is None or hasattr(result, "add_done_callback"):
             return result
-        return self.create_task(result) if asyncio.iscoroutine(result) else None
+        return self.create_task(result) if inspect.iscoroutine(result) else None
 
     def _failed(self, request: Any, error: Exception) -> None:
         """A handler let ``error`` through: tell the log, and whoever waits for an answer."""
@@ -190,15 +192,33 @@ class IPythonKernel(Kernel):
             answer = {"ename": type(error).__name__, "evalue": str(error), "traceback": []}
             request.reply(dumps({"status": "error", **answer}))
 
-    def create_task(self, coroutine: Any) -> asyncio.Task[Any]:
+    @property
+    def loop(self) -> Any:
+        """The main thread's asyncio loop."""
+        return self.main_loop.ensure()
+
+    @property
+    def _main_asyncio_lock(self) -> Any:
+        """Tools replace it; nothing here takes it."""
+        if self._asyncio_lock is None:
+            import asyncio
+
+            self._asyncio_lock = asyncio.Lock()
+        return self._asyncio_lock
+
+    @_main_asyncio_lock.setter
+    def _main_asyncio_lock(self, lock: Any) -> None:
+        self._asyncio_lock = lock
+
+    def create_task(self, coroutine: Any) -> Any:
         """A task in the shell's persistent Context: what it sets there, later cells see."""
-        return self.loop.create_task(coroutine, context=self.context)
+        return self.loop.create_task(coroutine, context=self.main_loop.context)
 
     def runs_coroutines(self) -> bool:
         """Whether cells that await run on our loop (%autoawait may name another runner)."""
         from IPython.core.interactiveshell import _asyncio_runner
 
-        return self.shell.loop_runner is _asyncio_runner and self.loop is not None
+        return self.shell.loop_runner is _asyncio_runner
 
     # --- handlers -------------------------------------------------------------------------------
     def _execute_request(self, request: Any) -> Any:
@@ -319,6 +339,7 @@ class IPythonKernel(Kernel):
         """tornado's face of the main loop; made when asked for."""
         if self._io_loop is None:
             ioloop = importlib.import_module("tornado.ioloop")
+            self.main_loop.ensure()
             if threading.current_thread() is threading.main_thread():
                 self._io_loop = ioloop.IOLoop.current()
             else:
@@ -428,13 +449,12 @@ class IPythonKernel(Kernel):
 
         A console that finds its kernel dead no longer looks at the reply that told it to leave.
         """
-        if self.loop is None:
-            _kernel.request_exit(False)
-        else:
-            self.loop.call_soon_threadsafe(self.loop.call_later, GRACE, _kernel.request_exit)
+        self.loop.call_soon_threadsafe(self.loop.call_later, GRACE, _kernel.request_exit)
 
     async def do_one_iteration(self) -> None:
         """Let the loop, and with it waiting requests, have a turn."""
+        import asyncio
+
         await asyncio.sleep(0)
 
 

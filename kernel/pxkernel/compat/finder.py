@@ -74,10 +74,11 @@ class _Alias:
 
 
 class _Wired:
-    """Loader of the ``comm`` package: as always, then told to use this kernel."""
+    """Loader of a package of somebody else's: as always, then ``after(module)``."""
 
-    def __init__(self, real: Any) -> None:
+    def __init__(self, real: Any, after: Any) -> None:
         self.real = real
+        self.after = after
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -87,9 +88,9 @@ class _Wired:
         return self.real.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Load it, then replace its two factories."""
+        """Load it, then do what is to be done."""
         self.real.exec_module(module)
-        wire_comm(module)
+        self.after(module)
 
 
 def _create_comm(*args: Any, **kwargs: Any) -> Any:
@@ -106,16 +107,26 @@ def wire_comm(module: ModuleType) -> None:
     module.get_comm_manager = _get_comm_manager  # type: ignore[attr-defined]
 
 
+AFTER: dict[str, Any] = {"comm": wire_comm}
+"""Packages of others, and what is called with their module when they have been imported."""
+
+
+def on_asyncio(callback: Any) -> None:
+    """Call ``callback()`` when asyncio has been imported."""
+    AFTER["asyncio"] = lambda module: callback()
+
+
 class CompatFinder:
     """First on ``sys.meta_path``, and quick to say no."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """A spec for the names served here."""
-        if name == "comm":
+        after = AFTER.get(name)
+        if after is not None:
             spec = importlib.machinery.PathFinder.find_spec(name)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Wired(spec.loader)
+                spec.loader = _Wired(spec.loader, after)
             return spec
         if not name.startswith("ipykernel."):
             return None

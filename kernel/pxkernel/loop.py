@@ -1,0 +1,135 @@
+"""The main thread's loop: asyncio's own, but only once somebody wants asyncio.
+
+Importing asyncio is a tenth of the start, and most first cells do not need it. So the main thread
+begins with a plain ``poll`` on the descriptor that C wakes it by, and serves requests from there.
+When something imports asyncio (``compat.finder`` tells), or a cell awaits, the loop is made. Code
+of the cell that did so finds it running, as it would find it at any later time: it is marked as
+running for the rest of that cell, and really run from then on.
+
+Cells live in one persistent ``contextvars.Context``, which both ways of serving use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import select
+import sys
+import threading
+from typing import Any
+
+from pxkernel import _kernel
+
+
+class MainLoop:
+    """Serves requests in the main thread until exit is requested."""
+
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self.asyncio_loop: Any = None
+        self._lock = threading.RLock()
+        self._in_request = False
+        self._pretending = False
+
+    # --- asyncio --------------------------------------------------------------------------------
+    def ensure(self) -> Any:
+        """The asyncio loop; made, and from here on the one that runs in the main thread."""
+        if self.asyncio_loop is None:
+            import asyncio
+
+            with self._lock:
+                if self.asyncio_loop is None:  # the import itself may have called us
+                    self._make(asyncio)
+        return self.asyncio_loop
+
+    def asyncio_imported(self) -> None:
+        """The finder tells: a cell has imported asyncio, and will want to find it running."""
+        if self._in_request and threading.current_thread() is threading.main_thread():
+            self.ensure()
+
+    def _make(self, asyncio: Any) -> None:
+        loop = asyncio.new_event_loop()
+        add = getattr(loop, "_add_reader", None) or loop.add_reader
+        handle = add(_kernel.request_fd, _kernel.pump)
+        if handle is not None:
+            handle._context = self.context
+        self.asyncio_loop = loop
+        if threading.current_thread() is not threading.main_thread():
+            with contextlib.suppress(OSError):
+                os.eventfd_write(_kernel.request_fd, 1)  # the main thread wakes and takes it
+            return
+        asyncio.set_event_loop(loop)
+        if self._in_request:
+            loop._thread_id = threading.get_ident()
+            asyncio._set_running_loop(loop)
+            self._pretending = True
+
+    def _stop_pretending(self) -> None:
+        if self._pretending:
+            import asyncio
+
+            self._pretending = False
+            asyncio._set_running_loop(None)
+            self.asyncio_loop._thread_id = None
+
+    def stop(self) -> None:
+        """Leave ``serve``; exit was requested."""
+        if self.asyncio_loop is not None:
+            self.asyncio_loop.stop()
+
+    # --- serving --------------------------------------------------------------------------------
+    def serve(self) -> None:
+        """Until exit is requested. Stray interrupts, between two requests, end nothing."""
+        self._poll()
+        while not _kernel.exit_requested():
+            try:
+                loop = self.ensure()
+                self._set_current(loop)
+                loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                continue  # of a background task or stray: the kernel and other tasks live on
+
+    @staticmethod
+    def _set_current(loop: Any) -> None:
+        import asyncio
+
+        asyncio.set_event_loop(loop)
+
+    def _poll(self) -> None:
+        """Serve without asyncio, until it is there."""
+        waiter = select.poll()
+        waiter.register(_kernel.request_fd, select.POLLIN)
+        while "asyncio" not in sys.modules and not _kernel.exit_requested():
+            try:
+                waiter.poll()
+                if "asyncio" in sys.modules:  # another thread has imported it
+                    return
+                self._in_request = True
+                self.context.run(_kernel.pump)
+            except (KeyboardInterrupt, SystemExit):
+                continue
+            finally:
+                self._in_request = False
+                self._stop_pretending()
+
+    def close(self) -> None:
+        """Take the loop down: its tasks get their CancelledError while everything still works."""
+        loop = self.asyncio_loop
+        if loop is None:
+            return
+        import asyncio
+
+        loop.remove_reader(_kernel.request_fd)
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks, timeout=1))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        except (KeyboardInterrupt, SystemExit, RuntimeError):
+            pass
+        finally:
+            loop.close()
+            asyncio.set_event_loop(None)
