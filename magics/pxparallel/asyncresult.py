@@ -94,24 +94,24 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return_exceptions: bool = False,
     ) -> None:
         # Not Future.__init__: its parts are made when they are used, see _condition.
+        count = len(slots)
         self._client = client
-        self._slots = list(slots)
+        self._slots = slots
         self._single = single
         self._fname = name
         self._decode = decode
         self._return_exceptions = return_exceptions
-        self._values: list[Any] = [None] * len(self._slots)
-        self._errors: list[BaseException | None] = [None] * len(self._slots)
-        self._loaded = [False] * len(self._slots)
-        self._tasks = list({id(task): task for task, _ in self._slots}.values())
+        self._values: list[Any] = [None] * count
+        self._errors: list[BaseException | None] = [None] * count
+        self._loaded = [False] * count
+        self._tasks = [slots[0][0]] if count == 1 else _tasks_of(slots)
         # Waiting for tasks is cheaper than for slots, but must not wait for others' slots.
-        self._whole = sum(task.n for task in self._tasks) == len(self._slots)
+        self._whole = sum(task.n for task in self._tasks) == count
         self._cancel_asked = False
         self._lock: threading.Condition | None = None
-        self._announced = False
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
-        self.owner = True
+
+    _announced = False
+    owner = True
 
     # --- state ---------------------------------------------------------------------------------
     def __repr__(self) -> str:
@@ -514,6 +514,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def _condition(self) -> threading.Condition:
         """Future's lock; whoever takes it wants to be told, so we listen from now on."""
         if self._lock is None:
+            self._waiters: list[Any] = []
+            self._done_callbacks: list[Any] = []
             self._lock = threading.Condition()
             left = [len(self._tasks)]
 
@@ -656,6 +658,11 @@ class AsyncMapResult(AsyncResult):
 
 AsyncHubResult = AsyncResult
 """Results of other clients' tasks; here the same thing."""
+
+
+def _tasks_of(slots: Sequence[Slot]) -> list[Any]:
+    """The different tasks of the slots, in their order."""
+    return list({id(task): task for task, _ in slots}.values())
 
 
 async def _answered(part: AsyncResult) -> None:

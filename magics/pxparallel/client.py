@@ -8,14 +8,13 @@ import os
 import signal as signals
 import sys
 import time
-import weakref
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import _client, error
 from . import _remote as remote
 from .asyncresult import AsyncResult
+from .results import Results
 from .view import BroadcastView, DirectView
 
 HOW_TO_START = (
@@ -108,8 +107,7 @@ class Client:
         name = find_cluster(_named_by(connection_info, cluster_id, profile))
         self._connection = _client.Connection(name, timeout=timeout)
         self._submit = self._connection.submit
-        self._messages: deque[str] = deque(maxlen=10_000)
-        self._results: weakref.WeakSet[AsyncResult] = weakref.WeakSet()
+        self._results = Results()
         _activate_magics(self)
 
     def __repr__(self) -> str:
@@ -305,30 +303,26 @@ class Client:
             if engine.get("state") == "dead" and engine.get("exit")
         ]
 
-    def _note(self, result: AsyncResult) -> None:
-        self._messages.extend(result.msg_ids)
-        self._results.add(result)
-
     @property
     def history(self) -> list[str]:
         """Message ids of the asynchronous calls, oldest first (the last 10,000)."""
-        return list(self._messages)
+        return self._results.history()
 
     @property
     def outstanding(self) -> set[str]:
         """Message ids of those that are not done."""
-        return {msg for result in self._results if not result.done() for msg in result.msg_ids}
+        return self._results.outstanding()
 
     def _jobs(self, jobs: Any) -> list[AsyncResult]:
         """AsyncResults for what a person names as jobs."""
         if jobs is None:
-            return list(self._results)
+            return self._results.living()
         if isinstance(jobs, AsyncResult):
             return [jobs]
         if isinstance(jobs, int):
             jobs = self.history[jobs]
         if isinstance(jobs, str):
-            found = [result for result in self._results if jobs in result.msg_ids]
+            found = [result for result in self._results.living() if jobs in result.msg_ids]
             if not found:
                 raise KeyError(f"no result with id {jobs!r} is known here")
             return found[:1]

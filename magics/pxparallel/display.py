@@ -207,7 +207,7 @@ class ErrorPrinter:
     def __init__(self, result: Any) -> None:
         self._result = result
         self._shown: set[int] = set()
-        self._full = 0
+        self._full: dict[tuple[str, ...], str] = {}
 
     def show_new(self) -> None:
         """Show the errors that came since the last call."""
@@ -220,15 +220,17 @@ class ErrorPrinter:
             ename, evalue, traceback, _ = error._as_item(failed)
             same = (ename, evalue, error.plain_traceback(traceback))
             groups.setdefault(same, []).append(failed)
-        for errors in groups.values():
-            self._show(errors)
+        for same, errors in groups.items():
+            self._show(same, errors)
 
-    def _show(self, errors: list[BaseException]) -> None:
+    def _show(self, same: tuple[str, ...], errors: list[BaseException]) -> None:
         items = [error._as_item(one) for one in errors]
         ename, evalue, traceback, _ = items[0]
         label = error._label([item[3] for item in items])
-        if self._full < error.CompositeError.tb_limit:
-            self._full += 1
+        if same in self._full:
+            print(f"{label} {ename}: {evalue} (as {self._full[same]})", file=sys.stderr)
+        elif len(self._full) < error.CompositeError.tb_limit:
+            self._full[same] = label
             print(f"{label}\n{traceback or f'{ename}: {evalue}'}", file=sys.stderr)
         else:
             print(f"{label} {ename}: {evalue}", file=sys.stderr)

@@ -398,7 +398,7 @@ class _Waiting:
             return True
         wait = self.bar.wait()
         if task.wait_any(seen, wait) and task.n_done() > seen and not task.done():
-            task.wait(0.05)  # equal errors of engines that fail together are shown once
+            task.wait(0.25)  # equal errors of engines that fail together are shown once
         return bool(task.done())
 
     def _show(self) -> None:

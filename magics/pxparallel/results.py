@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -51,6 +53,34 @@ def _moment(stamp: Any) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Results:
+    """The last 10,000 asynchronous calls: their ids, and their results while somebody has them."""
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[weakref.ref[Any], list[Any]]] = deque(maxlen=10_000)
+
+    def add(self, result: Any) -> None:
+        """Note a call that was made just now."""
+        self._calls.append((weakref.ref(result), [(t.msg_id, t.targets) for t in result._tasks]))
+
+    def living(self) -> list[Any]:
+        """Results that somebody still refers to, oldest first."""
+        return [result for ref, _ in self._calls if (result := ref()) is not None]
+
+    def history(self) -> list[str]:
+        """Ids of all, oldest first."""
+        return [
+            msg_id if len(targets) == 1 else f"{msg_id}_{engine}"
+            for _, tasks in self._calls
+            for msg_id, targets in tasks
+            for engine in targets
+        ]
+
+    def outstanding(self) -> set[str]:
+        """Ids of those that are not done."""
+        return {msg for result in self.living() if not result.done() for msg in result.msg_ids}
 
 
 def slot_metadata(task: Any, index: int) -> Metadata:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +22,7 @@ from .asyncresult import (
 )
 from .functions import ParallelFunction, RemoteFunction
 from .mapping import as_sequence, distribution
+from .results import Results
 
 _APPLY = b'{"px": 1}'
 _FLAGS = ("block", "track", "label", "targets")
@@ -38,8 +37,7 @@ class View:
         self.track = False
         self.label: str | None = None
         self._targets: Any = None
-        self._messages: deque[str] = deque(maxlen=10_000)
-        self._results: weakref.WeakSet[AsyncResult] = weakref.WeakSet()
+        self._results = Results()
         self.targets = targets
         self.set_flags(**flags)
 
@@ -154,28 +152,27 @@ class View:
 
     # --- results and engines -------------------------------------------------------------------
     def _note(self, result: AsyncResult) -> AsyncResult:
-        self._messages.extend(result.msg_ids)
         self._results.add(result)
-        self.client._note(result)
+        self.client._results.add(result)
         return result
 
     @property
     def history(self) -> list[str]:
-        """Message ids of this view's asynchronous calls, oldest first."""
-        return list(self._messages)
+        """Message ids of this view's asynchronous calls, oldest first (the last 10,000)."""
+        return self._results.history()
 
     @property
     def outstanding(self) -> set[str]:
         """Message ids of those that are not done."""
-        return {msg for result in self._results if not result.done() for msg in result.msg_ids}
+        return self._results.outstanding()
 
     def wait(self, jobs: Any = None, timeout: float = -1) -> bool:
         """Wait for results (default: all asynchronous ones of this view). False on time-out."""
-        return self.client.wait(list(self._results) if jobs is None else jobs, timeout)
+        return self.client.wait(self._results.living() if jobs is None else jobs, timeout)
 
     def abort(self, jobs: Any = None, targets: Any = None, block: bool | None = None) -> None:
         """Take tasks that have not started out of the queues; default: all of this view."""
-        self.client.abort(list(self._results) if jobs is None else jobs)
+        self.client.abort(self._results.living() if jobs is None else jobs)
 
     def interrupt(self, targets: Any = None) -> None:
         """As Ctrl-C on the engines."""
@@ -189,8 +186,8 @@ class View:
         self, msg_ids: Any = None, block: bool | None = None, owner: bool = False
     ) -> Any:
         """The AsyncResult of earlier calls; default: the last."""
-        if msg_ids is None and self._messages:
-            msg_ids = self._messages[-1]
+        if msg_ids is None and self._results.history():
+            msg_ids = self._results.history()[-1]
         return self.client.get_result(msg_ids, block, owner)
 
     def shutdown(

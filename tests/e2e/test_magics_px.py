@@ -84,6 +84,7 @@ def test_px__noblock_and_results(notebook):
 
 
 def test_px__errors_are_shown_once(notebook):
+    notebook.run("%px 1/0")  # the first traceback of an engine takes its time
     failed = notebook.run("%px 1/0")
     assert failed.ename == "AlreadyDisplayedError"
     assert failed.reply["content"]["evalue"] == "2 errors"
