@@ -35,6 +35,9 @@ export async function withLab(body, { path = 'lab', ...context } = {}) {
     page.on('pageerror', error => complaints.push(String(error)));
     await page.goto(`${options.url}${path}?token=${options.token}`);
     await page.locator('#jupyterlab-splash').waitFor({ state: 'detached', timeout: 60000 });
+    // What JupyterLab opens last takes the focus; only then is it the test's.
+    await page.locator('.jp-LauncherCard, .jp-Notebook').first().waitFor({ timeout: 60000 });
+    await page.evaluate(() => window.jupyterapp.restored.then(() => true));
     let seen;
     try {
       seen = await body(page, browser);

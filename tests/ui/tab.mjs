@@ -120,7 +120,7 @@ const scenarios = {
     await waitForState(panel, 'default', 'degraded 1/2');
     const line = row(panel, 'default').locator(`tr[data-engine="${second.id}"]`);
     await line.getByText('dead').waitFor();
-    await row(panel, 'default').getByText('signal 9').first().waitFor();
+    await row(panel, 'default').getByText('SIGKILL').first().waitFor();
     await page.locator('.Toastify').getByText(`Engine ${second.id} of cluster default`).waitFor();
     await picture(page, 'degraded');
     await line.getByRole('button', { name: `Actions on engine ${second.id} of default` }).click();

@@ -29,7 +29,7 @@ def ask(lab, method: str, path: str, body: Any = None, token: str | None = None)
             status, text = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, text = error.code, error.read()
-    return status, json.loads(text) if text else None
+    return status, json.loads(text) if text.startswith((b"{", b"[")) else None
 
 
 def listen(lab, *until: str, act=None, token: str | None = None) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from ui.lab import browse
 
 TUTORIAL = Path(__file__).parents[2] / "share" / "jupyter" / "notebooks" / "tutorial.ipynb"
 FLOAT = r"\s*[0-9.]+(?:e-?\d+)?"
-FIVE = rf"\[{FLOAT}(?:,?{FLOAT}){{4}}\s*\]"
+FIVE = rf"\[{FLOAT}(?:\s*,?{FLOAT}){{4}}\s*\]"
 
 # What each cell shows (a pattern for the whole text), and as which message; None: nothing.
 EXPECTED = {
@@ -40,7 +40,7 @@ EXPECTED = {
     "targets-set": None,
     "targets-get": ("stream", "42 48"),
     "scatter-a": None,
-    "gather-a": ("execute_result", r"array\(\[" + r",\s+".join(map(str, range(16))) + r"\]\)"),
+    "gather-a": ("execute_result", r"array\(\[\s*" + r",\s+".join(map(str, range(16))) + r"\]\)"),
     "halves": (
         "execute_result",
         r"\[array\(\[0, 1, 2, 3, 4, 5, 6, 7\]\),"

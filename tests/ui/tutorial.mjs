@@ -62,6 +62,7 @@ await withLab(
     await page.locator('.jp-Notebook .jp-MarkdownCell h2', { hasText: 'Run code' }).evaluate(
       heading => heading.scrollIntoView({ block: 'start' })
     );
+    await page.mouse.move(700, 500);
     await picture(page, 'tutorial');
 
     await panel.getByRole('button', { name: 'Stop default' }).click();

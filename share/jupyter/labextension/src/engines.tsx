@@ -1,10 +1,12 @@
 /** A cluster's engines, one line each. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ellipsesIcon } from '@jupyterlab/ui-components';
+import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import { IconButton, StateMark, TextButton } from './components.js';
 import type { ICluster, IEngine } from './tokens.js';
+import { CommandIDs } from './tokens.js';
 import { bytes, engineEnd, engineState, percent } from './words.js';
 
 /** Engines shown before the rest is asked for. */
@@ -14,6 +16,7 @@ export type EngineMenu = (cluster: string, engine: IEngine, at: HTMLElement) => 
 
 export function EngineTable(props: {
   cluster: ICluster;
+  commands: CommandRegistry;
   trans: TranslationBundle;
   openMenu: EngineMenu;
 }): React.JSX.Element | null {
@@ -52,6 +55,7 @@ export function EngineTable(props: {
               key={engine.id}
               cluster={cluster.id}
               engine={engine}
+              commands={props.commands}
               trans={trans}
               openMenu={props.openMenu}
             />
@@ -74,11 +78,15 @@ export function EngineTable(props: {
 function EngineRow(props: {
   cluster: string;
   engine: IEngine;
+  commands: CommandRegistry;
   trans: TranslationBundle;
   openMenu: EngineMenu;
 }): React.JSX.Element {
   const { engine, trans } = props;
   const dead = engine.state === 'dead';
+  const act = (command: string) => () => {
+    void props.commands.execute(command, { cluster: props.cluster, engine: engine.id });
+  };
   const menu = (at: HTMLElement) => {
     props.openMenu(props.cluster, engine, at);
   };
@@ -117,7 +125,23 @@ function EngineRow(props: {
       {dead && (
         <tr className="px-Engines-end">
           <td />
-          <td colSpan={5}>{engineEnd(engine, trans)}</td>
+          <td colSpan={5}>
+            {engineEnd(engine, trans)}
+            <div className="px-Actions">
+              <TextButton
+                label={trans.__('Restart engine %1 of %2', engine.id, props.cluster)}
+                onClick={act(CommandIDs.restart)}
+              >
+                {trans.__('Restart')}
+              </TextButton>
+              <TextButton
+                label={trans.__('Log of engine %1 of %2', engine.id, props.cluster)}
+                onClick={act(CommandIDs.logs)}
+              >
+                {trans.__('Log')}
+              </TextButton>
+            </div>
+          </td>
         </tr>
       )}
     </>

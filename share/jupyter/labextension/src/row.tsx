@@ -161,7 +161,7 @@ function Details(props: IRowProps & { stopping: boolean }): React.JSX.Element {
         />
       </div>
       <ScaleField {...props} />
-      <EngineTable cluster={cluster} trans={trans} openMenu={props.openMenu} />
+      <EngineTable cluster={cluster} commands={commands} trans={trans} openMenu={props.openMenu} />
       <Totals cluster={cluster} trans={trans} />
     </>
   );

@@ -53,9 +53,9 @@ export function engineEnd(engine: IEngine, trans: TranslationBundle): string {
   return trans.__('ended, for a reason that is not known');
 }
 
-/** 212 MB: three digits are enough in a narrow column. */
+/** 212 MB: three digits are enough in a narrow column. Nothing measured yet is a dash. */
 export function bytes(n: number | null | undefined): string {
-  if (n === null || n === undefined) {
+  if (!n) {
     return '–';
   }
   const mega = n / 1e6;

@@ -1,5 +1,6 @@
-"use strict";(self.rspackChunkpx_cluster=self.rspackChunkpx_cluster||[]).push([[1],{25(r,e,o){var t=o(26),a=o.n(t),n=o(27),p=(o.n(n))()(a());p.push([r.id,`/* Colours come from the theme's variables alone. Text is font-color0/1 on layout-color1;
-   the colours of states are on marks and bars, never on words. */
+"use strict";(self.rspackChunkpx_cluster=self.rspackChunkpx_cluster||[]).push([[1],{25(e,r,o){var t=o(26),a=o.n(t),n=o(27),p=(o.n(n))()(a());p.push([e.id,`/* Colours come from the theme's variables (but for the white on accept buttons, as on those of
+   JupyterLab's dialogs). Text is font-color0/1 on layout-color1; the colours of states are on marks
+   and bars, never on words. */
 
 .px-Panel {
   background: var(--jp-layout-color1);
@@ -119,7 +120,7 @@
   padding: 0 12px 0 8px;
   border-color: transparent;
   background: var(--jp-accept-color-normal, var(--jp-brand-color1));
-  color: var(--jp-ui-inverse-font-color0);
+  color: #fff;
   font-weight: 600;
 }
 
@@ -128,7 +129,7 @@
 }
 
 .px-Button.px-mod-primary .px-Icon .jp-icon3 {
-  fill: var(--jp-ui-inverse-font-color0);
+  fill: #fff;
 }
 
 .px-Panel [aria-disabled='true'] {
@@ -431,6 +432,13 @@
   white-space: normal;
 }
 
+.px-Engines-end .px-Button {
+  height: 22px;
+  margin-top: 2px;
+  padding: 0 6px;
+  font-size: inherit;
+}
+
 .px-State {
   display: flex;
   align-items: center;
@@ -543,4 +551,4 @@
   height: 100%;
   padding: 0 4px;
 }
-`,""]),o.d(e,{},{A:p})},27(r){r.exports=function(r){var e=[];return e.toString=function(){return this.map(function(e){var o="",t=void 0!==e[5];return e[4]&&(o+="@supports (".concat(e[4],") {")),e[2]&&(o+="@media ".concat(e[2]," {")),t&&(o+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),o+=r(e),t&&(o+="}"),e[2]&&(o+="}"),e[4]&&(o+="}"),o}).join("")},e.i=function(r,o,t,a,n){"string"==typeof r&&(r=[[null,r,void 0]]);var p={};if(t)for(var i=0;i<this.length;i++){var l=this[i][0];null!=l&&(p[l]=!0)}for(var d=0;d<r.length;d++){var s=[].concat(r[d]);t&&p[s[0]]||(void 0!==n&&(void 0===s[5]||(s[1]="@layer".concat(s[5].length>0?" ".concat(s[5]):""," {").concat(s[1],"}")),s[5]=n),o&&(s[2]&&(s[1]="@media ".concat(s[2]," {").concat(s[1],"}")),s[2]=o),a&&(s[4]?(s[1]="@supports (".concat(s[4],") {").concat(s[1],"}"),s[4]=a):s[4]="".concat(a)),e.push(s))}},e}},26(r){r.exports=function(r){return r[1]}},19(r){var e=[];function o(r){for(var o=-1,t=0;t<e.length;t++)if(e[t].identifier===r){o=t;break}return o}function t(r,t){for(var a={},n=[],p=0;p<r.length;p++){var i=r[p],l=t.base?i[0]+t.base:i[0],d=a[l]||0,s="".concat(l," ").concat(d);a[l]=d+1;var c=o(s),x={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)e[c].references++,e[c].updater(x);else{var u=function(r,e){var o=e.domAPI(e);return o.update(r),function(e){e?(e.css!==r.css||e.media!==r.media||e.sourceMap!==r.sourceMap||e.supports!==r.supports||e.layer!==r.layer)&&o.update(r=e):o.remove()}}(x,t);t.byIndex=p,e.splice(p,0,{identifier:s,updater:u,references:1})}n.push(s)}return n}r.exports=function(r,a){var n=t(r=r||[],a=a||{});return function(r){r=r||[];for(var p=0;p<n.length;p++){var i=o(n[p]);e[i].references--}for(var l=t(r,a),d=0;d<n.length;d++){var s=o(n[d]);0===e[s].references&&(e[s].updater(),e.splice(s,1))}n=l}}},21(r){var e={};r.exports=function(r,o){var t=function(r){if(void 0===e[r]){var o=document.querySelector(r);if(window.HTMLIFrameElement&&o instanceof window.HTMLIFrameElement)try{o=o.contentDocument.head}catch(r){o=null}e[r]=o}return e[r]}(r);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(o)}},23(r){r.exports=function(r){var e=document.createElement("style");return r.setAttributes(e,r.attributes),r.insert(e,r.options),e}},22(r,e,o){r.exports=function(r){var e=o.nc;e&&r.setAttribute("nonce",e)}},20(r){r.exports=function(r){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=r.insertStyleElement(r);return{update:function(o){var t,a,n;t="",o.supports&&(t+="@supports (".concat(o.supports,") {")),o.media&&(t+="@media ".concat(o.media," {")),(a=void 0!==o.layer)&&(t+="@layer".concat(o.layer.length>0?" ".concat(o.layer):""," {")),t+=o.css,a&&(t+="}"),o.media&&(t+="}"),o.supports&&(t+="}"),(n=o.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),r.styleTagTransform(t,e,r.options)},remove:function(){var r;null===(r=e).parentNode||r.parentNode.removeChild(r)}}}},24(r){r.exports=function(r,e){if(e.styleSheet)e.styleSheet.cssText=r;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(r))}}},18(r,e,o){var t=o(19),a=o.n(t),n=o(20),p=o.n(n),i=o(21),l=o.n(i),d=o(22),s=o.n(d),c=o(23),x=o.n(c),u=o(24),f=o.n(u),g=o(25),h={};h.styleTagTransform=f(),h.setAttributes=s(),h.insert=l().bind(null,"head"),h.domAPI=p(),h.insertStyleElement=x(),a()(g.A,h),g.A&&g.A.locals&&g.A.locals}}]);
+`,""]),o.d(r,{},{A:p})},27(e){e.exports=function(e){var r=[];return r.toString=function(){return this.map(function(r){var o="",t=void 0!==r[5];return r[4]&&(o+="@supports (".concat(r[4],") {")),r[2]&&(o+="@media ".concat(r[2]," {")),t&&(o+="@layer".concat(r[5].length>0?" ".concat(r[5]):""," {")),o+=e(r),t&&(o+="}"),r[2]&&(o+="}"),r[4]&&(o+="}"),o}).join("")},r.i=function(e,o,t,a,n){"string"==typeof e&&(e=[[null,e,void 0]]);var p={};if(t)for(var i=0;i<this.length;i++){var l=this[i][0];null!=l&&(p[l]=!0)}for(var d=0;d<e.length;d++){var s=[].concat(e[d]);t&&p[s[0]]||(void 0!==n&&(void 0===s[5]||(s[1]="@layer".concat(s[5].length>0?" ".concat(s[5]):""," {").concat(s[1],"}")),s[5]=n),o&&(s[2]&&(s[1]="@media ".concat(s[2]," {").concat(s[1],"}")),s[2]=o),a&&(s[4]?(s[1]="@supports (".concat(s[4],") {").concat(s[1],"}"),s[4]=a):s[4]="".concat(a)),r.push(s))}},r}},26(e){e.exports=function(e){return e[1]}},19(e){var r=[];function o(e){for(var o=-1,t=0;t<r.length;t++)if(r[t].identifier===e){o=t;break}return o}function t(e,t){for(var a={},n=[],p=0;p<e.length;p++){var i=e[p],l=t.base?i[0]+t.base:i[0],d=a[l]||0,s="".concat(l," ").concat(d);a[l]=d+1;var c=o(s),x={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==c)r[c].references++,r[c].updater(x);else{var u=function(e,r){var o=r.domAPI(r);return o.update(e),function(r){r?(r.css!==e.css||r.media!==e.media||r.sourceMap!==e.sourceMap||r.supports!==e.supports||r.layer!==e.layer)&&o.update(e=r):o.remove()}}(x,t);t.byIndex=p,r.splice(p,0,{identifier:s,updater:u,references:1})}n.push(s)}return n}e.exports=function(e,a){var n=t(e=e||[],a=a||{});return function(e){e=e||[];for(var p=0;p<n.length;p++){var i=o(n[p]);r[i].references--}for(var l=t(e,a),d=0;d<n.length;d++){var s=o(n[d]);0===r[s].references&&(r[s].updater(),r.splice(s,1))}n=l}}},21(e){var r={};e.exports=function(e,o){var t=function(e){if(void 0===r[e]){var o=document.querySelector(e);if(window.HTMLIFrameElement&&o instanceof window.HTMLIFrameElement)try{o=o.contentDocument.head}catch(e){o=null}r[e]=o}return r[e]}(e);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(o)}},23(e){e.exports=function(e){var r=document.createElement("style");return e.setAttributes(r,e.attributes),e.insert(r,e.options),r}},22(e,r,o){e.exports=function(e){var r=o.nc;r&&e.setAttribute("nonce",r)}},20(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var r=e.insertStyleElement(e);return{update:function(o){var t,a,n;t="",o.supports&&(t+="@supports (".concat(o.supports,") {")),o.media&&(t+="@media ".concat(o.media," {")),(a=void 0!==o.layer)&&(t+="@layer".concat(o.layer.length>0?" ".concat(o.layer):""," {")),t+=o.css,a&&(t+="}"),o.media&&(t+="}"),o.supports&&(t+="}"),(n=o.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),e.styleTagTransform(t,r,e.options)},remove:function(){var e;null===(e=r).parentNode||e.parentNode.removeChild(e)}}}},24(e){e.exports=function(e,r){if(r.styleSheet)r.styleSheet.cssText=e;else{for(;r.firstChild;)r.removeChild(r.firstChild);r.appendChild(document.createTextNode(e))}}},18(e,r,o){var t=o(19),a=o.n(t),n=o(20),p=o.n(n),i=o(21),l=o.n(i),d=o(22),s=o.n(d),c=o(23),x=o.n(c),u=o(24),f=o.n(u),h=o(25),g={};g.styleTagTransform=f(),g.setAttributes=s(),g.insert=l().bind(null,"head"),g.domAPI=p(),g.insertStyleElement=x(),a()(h.A,g),h.A&&h.A.locals&&h.A.locals}}]);
