@@ -83,6 +83,7 @@ struct px_controller {
     px_heart *heart;
     px_relay *relay;
     px_zygote *zygote;
+    bool door_shut; // no descriptor was left for one more visitor
     bool zygote_ready, zygote_quits, stopping, finished;
     px_source *control_source;
     px_timer *roster_timer, *heart_timer, *stats_timer, *door_timer;

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DOOR_NS (10 * PX_NS_PER_S)
+#define DOOR_NS (5 * PX_NS_PER_S)
 
 px_err px__hub_send(px_visitor *visitor, const char *msg_type, px_slice parent, px_slice content)
 {
@@ -84,6 +84,10 @@ void px__hub_close(px_visitor *visitor)
     px_source_remove(visitor->source);
     px_link_close(visitor->link);
     visitor->link = NULL;
+    if (controller->door_shut) {
+        controller->door_shut = false;
+        px_source_set_events(controller->control_source, PX_READABLE);
+    }
     DL_DELETE(controller->visitors, visitor);
     DL_APPEND(controller->gone, visitor);
     if (visitor->role == PX_VISITOR_CLIENT) {
@@ -161,6 +165,10 @@ static px_err register_engine(px_visitor *visitor, const px_message *request,
     visitor->role = PX_VISITOR_ENGINE;
     visitor->id = seat->id;
     seat->visitor = visitor;
+    if (seat->pid == 0) { // it is faster than the zygote's word of it
+        seat->pid = px_link_peer_pid(visitor->link);
+        px_roster_pid(controller->roster, seat->id, seat->pid);
+    }
     PX_TRY(px_relay_expect_engine(controller->relay, seat->id, seat->secret, seat->tally));
     PX_TRY(answer(visitor, request, seat->id, seat->secret));
     px_orders orders = {0};
@@ -314,6 +322,10 @@ void px__hub_knock(void *context, int events)
         if (err == PX_OK) {
             let_in(controller, link);
         } else if (err != PX_EPERM) { // of another user: closed already, the next one please
+            if (err != PX_EAGAIN) {   // no descriptor is left: not before somebody goes
+                controller->door_shut = true;
+                px_source_set_events(controller->control_source, 0);
+            }
             return;
         }
     }

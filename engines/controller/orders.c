@@ -192,11 +192,12 @@ static void order_changed(px_controller *controller, uint32_t engine)
             px_log_error("out of memory for an engine", "engine=%u", engine);
         }
     }
-    const px_seat *seat = px__seat(controller, engine);
+    px_seat *seat = px__seat(controller, engine);
     if (known == NULL || seat == NULL || known->state == PX_ENGINE_JOINING ||
         known->state == PX_ENGINE_GOING) {
         return; // nothing that anybody else would see
     }
+    px__stats_sample(controller, seat, px_now());
     const px_story_line *last = &known->story[(known->n_story - 1) % PX_STORY_LENGTH];
     tell_engine(controller, seat,
                 known->state == PX_ENGINE_SPAWNED                                    ? "spawned"

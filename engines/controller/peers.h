@@ -55,6 +55,7 @@ struct px_relay {
     size_t high_water;
     int listener;
     px_source *listen_source;
+    bool door_shut;       // no descriptor was left for one more
     px_timer *door_timer; // while somebody has not registered
     px_peer *peers;
     px_peer *clients;

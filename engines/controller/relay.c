@@ -3,7 +3,7 @@
 // A work connection says in its first message who it is, with the secret that the admin gave it on
 // its control connection; the admin posts the secret here before it answers there, so it is always
 // known in time (the mailbox is emptied before a secret is called unknown). Whoever breaks the
-// protocol, says nothing for ten seconds, or is not invited is put out of the door; the rest go on.
+// protocol, says nothing for five seconds, or is not invited is put out of the door; the rest go on.
 //
 // Slow readers: what a peer's socket does not take is queued by reference. From high_water bytes
 // on, whoever sends to that peer is not read until the queue is half empty. That cannot deadlock,
@@ -26,7 +26,7 @@
 
 #define HIGH_WATER ((size_t)256 << 20)
 #define READ_BUDGET 256
-#define DOOR_NS (10 * PX_NS_PER_S)
+#define DOOR_NS (5 * PX_NS_PER_S)
 
 enum { DO_EXPECT, DO_FORGET_CLIENT, DO_BURY, DO_STOP, DO_AGAIN };
 
@@ -171,6 +171,10 @@ static void close_peer(px_peer *peer)
     }
     px_link_close(peer->link);
     peer->link = NULL;
+    if (relay->door_shut) {
+        relay->door_shut = false;
+        px_source_set_events(relay->listen_source, PX_READABLE);
+    }
     look_again(peer); // the letter is freed when it arrives: nobody holds peer then
 }
 
@@ -346,6 +350,10 @@ static void somebody_knocks(void *context, int events)
                 px_link_close(link);
             }
         } else if (err != PX_EPERM) { // of another user: closed already, the next one please
+            if (err != PX_EAGAIN) {   // no descriptor is left: not before somebody goes
+                relay->door_shut = true;
+                px_source_set_events(relay->listen_source, 0);
+            }
             return;
         }
     }
@@ -541,6 +549,7 @@ static void *run(void *context)
 
 static void free_all(px_relay *relay)
 {
+    HASH_CLEAR(hh, relay->clients); // they are among the peers
     px_peer *peer, *next_peer;
     DL_FOREACH_SAFE (relay->peers, peer, next_peer) {
         px_source_remove(peer->source);
@@ -576,7 +585,6 @@ static void free_all(px_relay *relay)
         HASH_DEL(relay->invitations, guest);
         free(guest);
     }
-    HASH_CLEAR(hh, relay->clients);
 }
 
 static void destroy(px_relay *relay)

@@ -197,7 +197,7 @@ static void signal_request(px_call *call)
 }
 
 // abort_request is handed to every engine with the client's number: only an engine knows what it
-// has begun.
+// has begun. With "interrupt" it ends a running one, too.
 static void abort_request(px_call *call)
 {
     const px_json *tasks = px_json_get(call->content, "tasks");
@@ -211,6 +211,7 @@ static void abort_request(px_call *call)
         return;
     }
     w.need_comma = true;
+    px_jsonw_key_bool(&w, "interrupt", px_json_bool(call->content, "interrupt", false));
     px_jsonw_end_object(&w);
     px_seat *seat, *next;
     HASH_ITER (hh, call->controller->seats, seat, next) {

@@ -34,7 +34,7 @@ static bool sample(px_seat *seat, px_ns now)
     seat->rss = process.rss;
     double difference = seat->cpu > before ? seat->cpu - before : before - seat->cpu;
     uint64_t moved = rss > process.rss ? rss - process.rss : process.rss - rss;
-    return difference >= 0.5 || moved >= (1 << 20);
+    return difference >= 0.5 || moved * 20 >= process.rss;
 }
 
 void px__stats_sample(px_controller *controller, px_seat *seat, px_ns now)
