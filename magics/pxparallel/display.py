@@ -231,7 +231,10 @@ class ErrorPrinter:
             print(f"{label} {ename}: {evalue} (as {self._full[same]})", file=sys.stderr)
         elif len(self._full) < error.CompositeError.tb_limit:
             self._full[same] = label
-            print(f"{label}\n{traceback or f'{ename}: {evalue}'}", file=sys.stderr)
+            text = traceback or f"{ename}: {evalue}"
+            if not in_notebook() and not sys.stderr.isatty():
+                text = error.without_colours(text)
+            print(f"{label}\n{text}", file=sys.stderr)
         else:
             print(f"{label} {ename}: {evalue}", file=sys.stderr)
 

@@ -22,6 +22,11 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _COUNT = re.compile(r"\bIn ?\[\d+\]")
 
 
+def without_colours(text: str) -> str:
+    """Text without the escape sequences that colour it."""
+    return _ANSI.sub("", text)
+
+
 def plain_traceback(traceback: str | None) -> str:
     """A traceback without what differs between engines: colours, and numbers of cells."""
     return _COUNT.sub("In[]", _ANSI.sub("", traceback or ""))
