@@ -4,6 +4,7 @@
 
 #include "io/client.h"
 
+#include "px/json.h"
 #include "px/log.h"
 #include "px/sign.h"
 
@@ -94,6 +95,9 @@ void px__link_ended(px_client *client, px_err err, px_buf *ret_reason);
 void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done);
 // px__fill_lost fills a slot with an EngineError of ours. lock held.
 void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **done);
+// px__fill_told does the same with the rest of what the controller told (signal, cause, …).
+void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_json *told,
+                   px_task **done);
 // px__settle calls hooks for what px__fill put on done and drops the table's references. No locks.
 void px__settle(px_task *done);
 // px__task_find gives a new reference, or NULL. No locks.

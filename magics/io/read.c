@@ -145,7 +145,7 @@ static void serve_lost(px_client *client, px_task *task, uint32_t slot, const px
     end_hold(task, slot);
     (void)pthread_mutex_lock(&client->lock);
     if (task->slots[slot].state == PX_SLOT_PENDING) {
-        px__fill_lost(task, slot, px_buf_status(&evalue) == PX_OK ? (char *)evalue.data : "",
+        px__fill_told(task, slot, px_buf_status(&evalue) == PX_OK ? (char *)evalue.data : "", json,
                       &done);
         px__wake(client, task, self);
     }

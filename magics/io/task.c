@@ -103,16 +103,34 @@ void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
     }
 }
 
-void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **done)
+// copy_told copies a member of the controller's content that we do not write ourselves.
+static void copy_told(void *context, const char *key, const px_json *value)
 {
-    px_buf *content = &task->slots[slot].substitute;
+    static const char *const ours[] = {"status",    "ename",  "evalue",
+                                       "traceback", "engine", "engine_info"};
+    px_jsonw *w = context;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (strcmp(key, ours[i]) == 0) {
+            return;
+        }
+    }
+    PX_AUTO_BUF text = {0};
+    if (px_json_dump(value, &text) == PX_OK) {
+        px_jsonw_key(w, key);
+        px_jsonw_raw(w, px_buf_slice(&text));
+    }
+}
+
+void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_json *told,
+                   px_task **done)
+{
     PX_AUTO_BUF sentence = {0};
     px_buf_append_str(&sentence, evalue);
     if (task->label != NULL) {
         px_buf_printf(&sentence, ", while it ran %s", task->label);
     }
     int64_t engine = task->targets.engines[slot];
-    px_jsonw w = px_jsonw_to(content);
+    px_jsonw w = px_jsonw_to(&task->slots[slot].substitute);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "status", "error");
     px_jsonw_key_string(&w, "ename", "EngineError");
@@ -126,8 +144,16 @@ void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **d
     px_jsonw_object(&w);
     px_jsonw_key_int(&w, "engine_id", engine);
     px_jsonw_end_object(&w);
+    if (told != NULL) {
+        px_json_each(told, copy_told, &w);
+    }
     px_jsonw_end_object(&w);
     px__fill(task, slot, PX_SLOT_ERROR, done);
+}
+
+void px__fill_lost(px_task *task, uint32_t slot, const char *evalue, px_task **done)
+{
+    px__fill_told(task, slot, evalue, NULL, done);
 }
 
 void px__settle(px_task *done)

@@ -53,6 +53,7 @@ def test_engine__killed_is_an_error_that_says_what_it_ran(two, connection):
     assert "engine 1" in content["evalue"] and "SIGKILL" in content["evalue"]
     assert content["evalue"].endswith("while it ran %px sleep()")
     assert content["engine_info"] == {"engine_id": 1}
+    assert content["signal"] == 9, "what the controller knows is handed on"
     assert not task.slot_done(0), "the other engine works on"
     assert task.stdout(1) == "asleep\n", "what it printed stays"
     wait_for(lambda: connection.engine_ids() == [0], "engine 1 is off the list")
