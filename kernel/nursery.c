@@ -105,16 +105,18 @@ static void remove_when_free(const char *path)
     }
 }
 
-// controller_gone: its end of our stdin is closed, whatever may still be in the pipe.
-static bool controller_gone(void)
+// controller_gone: its end of our stdin is closed, whatever may still be in the pipe. The signal
+// comes when its main thread ends, which may be a moment before its last thread lets go of the
+// pipe.
+static bool controller_gone(int wait_ms)
 {
-    struct pollfd line = {.fd = controller_line, .events = POLLIN};
-    return poll(&line, 1, 0) == 1 && (line.revents & POLLHUP) != 0;
+    struct pollfd line = {.fd = controller_line}; // no events: only the hang-up
+    return poll(&line, 1, wait_ms) == 1 && (line.revents & POLLHUP) != 0;
 }
 
 static void parent_died(int signum)
 {
-    if (controller_gone()) {
+    if (controller_gone(1000)) {
         remove_when_free(doomed_folder);
     }
     _exit(128 + signum);
@@ -139,7 +141,7 @@ static px_err watch_parent(px_nursery *nursery)
     if (sigaction(SIGTERM, &action, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
         return px_err_from_errno(errno);
     }
-    if (controller_gone()) {
+    if (controller_gone(0)) {
         parent_died(SIGTERM); // before the signal was set
     }
     return PX_OK;
