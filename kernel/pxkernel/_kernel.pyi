@@ -1,22 +1,26 @@
 """The C half of the kernel as Python sees it.
 
-One I/O thread (``px-io``, C, never holds the GIL) owns every socket. Requests for Python arrive in a mailbox; the main
-thread's asyncio loop watches ``request_fd`` and calls ``pump``. Everything that Python publishes is bytes (JSON objects,
-UTF-8) handed over with ``publish`` and ``Request.reply``; order of hand-over is order on the wire.
+One I/O thread (``px-io``, C, never holds the GIL) owns every socket. Requests for Python arrive
+in a mailbox; the main thread's asyncio loop watches ``request_fd`` and calls ``pump``.
+Everything that Python publishes is bytes (JSON objects, UTF-8) handed over with ``publish`` and
+``Request.reply``; order of hand-over is order on the wire.
 
 Life of a request on the main shell (all done by ``pump``; the C side does what is marked C):
 
-1. C takes the request, makes it current (``current_parent``), posts ``status busy``; arms SIGINT (an interrupt is ignored
-   while nothing runs and never leaks past the request: the fence).
-2. ``dispatch(request)`` is called: it runs the handler and returns ``None`` (done), or an awaitable: then the pump makes it a task of
-   the loop and takes no further execute request until it is done (comm messages are still dispatched meanwhile).
-3. C flushes the streams, posts the reply given by ``request.reply(...)`` (it is held back until here, so that outputs
-   stand before it), posts ``status idle``, disarms SIGINT.
+1. C takes the request, makes it current (``current_parent``), posts ``status busy``; arms
+   SIGINT (an interrupt is ignored while nothing runs and never leaks past the request: the fence).
+2. ``dispatch(request)`` is called: it runs the handler and returns ``None`` (done), or an
+   awaitable: then the pump makes it a task of the loop and takes no further execute request
+   until it is done (comm messages are still dispatched meanwhile).
+3. C flushes the streams, posts the reply given by ``request.reply(...)`` (it is held back until
+   here, so that outputs stand before it), posts ``status idle``, disarms SIGINT.
    A handler that raises: logged, no reply, still idle.
-4. After a reply with ``"status": "error"`` to a non-silent execute_request with stop_on_error, C answers the execute requests
-   already queued with ``{"status": "aborted"}`` (each with busy and idle).
+4. After a reply with ``"status": "error"`` to a non-silent execute_request with stop_on_error,
+   C answers the execute requests already queued with ``{"status": "aborted"}`` (each with busy
+   and idle).
 
-Served in C with no Python: heartbeat, kernel_info, interrupt, shutdown, usage, connect, aborted replies.
+Served in C with no Python: heartbeat, kernel_info, interrupt, shutdown, usage, connect, aborted
+replies.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +35,9 @@ class Parent:
     """The request that outputs belong to: counted reference, immutable, usable from any thread."""
 
     header: dict[str, Any]
-    """The request's header, parsed once on first use (a fresh dict for ``{}`` when there is none)."""
+    """The request's header, parsed once on first use (a fresh dict for ``{}`` when there is
+    none).
+    """
     header_json: bytes
     metadata: dict[str, Any]
     content: dict[str, Any]
@@ -64,17 +70,20 @@ class Request:
         buffers: Sequence[Any] = (),
         msg_type: str | None = None,
     ) -> None:
-        """Give the reply. It leaves when the handler is done, after all outputs. The second call replaces the first.
+        """Give the reply. It leaves when the handler is done, after all outputs. The second
+        call replaces the first.
 
-        ``msg_type`` defaults to the request's with ``_request`` turned into ``_reply``; the reply's metadata gets ``started``,
-        ``dependencies_met``, ``engine`` and ``status`` added in C. Buffers: objects with the buffer protocol, kept alive until sent.
+        ``msg_type`` defaults to the request's with ``_request`` turned into ``_reply``; the
+        reply's metadata gets ``started``, ``dependencies_met``, ``engine`` and ``status`` added
+        in C. Buffers: objects with the buffer protocol, kept alive until sent.
         """
 
 class Stream:
     """sys.stdout or sys.stderr: text goes straight to the I/O thread's coalescing buffer.
 
-    TextIOBase-like; has a ``__dict__`` (IPython replaces ``write`` on the instance). The parent is found at each write: the
-    ContextVar of the task or thread when set, else the running (last) request.
+    TextIOBase-like; has a ``__dict__`` (IPython replaces ``write`` on the instance). The parent
+    is found at each write: the ContextVar of the task or thread when set, else the running
+    (last) request.
     """
 
     name: str
@@ -102,19 +111,26 @@ arguments: list[str]
 
 # --- running
 request_fd: int
+
 def pump() -> None:
-    """Serve what waits in the main mailbox. The reader callback of ``request_fd``; GIL, main thread."""
+    """Serve what waits in the main mailbox. The reader callback of ``request_fd``; GIL, main
+    thread.
+    """
 
 def set_dispatch(dispatch: Callable[[Request], Awaitable[None] | None]) -> None: ...
 def set_language_info(kernel_info: bytes) -> None:
-    """Replace the content of kernel_info_reply (JSON object) that C serves; C has its own answer until then."""
+    """Replace the content of kernel_info_reply (JSON object) that C serves; C has its own
+    answer until then.
+    """
 
 def started() -> None:
     """Boot is complete: ``status starting`` was sent, queued requests are let through."""
 
 def exit_requested() -> bool: ...
 def set_exit(callback: Callable[[bool], None]) -> None:
-    """``callback(restart)`` is called in the main thread (from pump) when a shutdown was requested; it must stop the loop."""
+    """``callback(restart)`` is called in the main thread (from pump) when a shutdown was
+    requested; it must stop the loop.
+    """
 
 def request_exit(restart: bool = False) -> None:
     """As if a shutdown_request had come (``exit``, ``do_shutdown``)."""
@@ -140,22 +156,32 @@ def publish(
     buffers: Sequence[Any] = (),
     topic: bytes | None = None,
 ) -> None:
-    """Publish on iopub after what was written to the streams so far. ``parent`` None: ``current_parent()``."""
+    """Publish on iopub after what was written to the streams so far. ``parent`` None:
+    ``current_parent()``.
+    """
 
 def publish_raw(frames: Sequence[Any]) -> None:
-    """Send ready-made frames on iopub (what ``Session.send(kernel.iopub_socket, …)`` ends in). Kernel mode only."""
+    """Send ready-made frames on iopub (what ``Session.send(kernel.iopub_socket, …)`` ends in).
+    Kernel mode only.
+    """
 
 def flush_streams() -> None: ...
 def send_raw(channel: str, frames: Sequence[Any]) -> None:
-    """Send ready-made frames on "shell", "control" or "stdin" (identities first). Kernel mode only."""
+    """Send ready-made frames on "shell", "control" or "stdin" (identities first). Kernel mode
+    only.
+    """
 
 # --- stdin
 def input_request(prompt: str, password: bool, parent: Parent | None = None) -> str:
-    """Ask the front end that sent ``parent`` and wait (interruptible). Raises KeyboardInterrupt, EOFError (value \\x04), RuntimeError."""
+    """Ask the front end that sent ``parent`` and wait (interruptible). Raises
+    KeyboardInterrupt, EOFError (value \\x04), RuntimeError.
+    """
 
 # --- interrupts
 def is_busy() -> bool: ...
 def interrupt_async(callback: Callable[[], None] | None) -> None:
-    """While an async cell runs, SIGINT calls ``callback`` in the loop (it cancels the task) instead of raising in the loop's own code."""
+    """While an async cell runs, SIGINT calls ``callback`` in the loop (it cancels the task)
+    instead of raising in the loop's own code.
+    """
 
 def usage() -> dict[str, Any]: ...
