@@ -30,7 +30,8 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
 {
     px_client *client = calloc(1, sizeof *client);
     if (client == NULL) {
-        return px_error_set(reterr, PX_ENOMEM, "no memory for a connection");
+        (void)px_error_set(reterr, PX_ENOMEM, "no memory for a connection");
+        return PX_ENOMEM;
     }
     atomic_init(&client->refs, 1);
     (void)pthread_mutex_init(&client->reading, NULL); // default attributes: cannot fail here

@@ -35,7 +35,8 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
     size_t size = sizeof(px_task) + n * (sizeof(px_slot) + sizeof(uint32_t));
     px_task *task = calloc(1, size);
     if (task == NULL) {
-        return px_error_set(reterr, PX_ENOMEM, "no memory for a task with %u targets", n);
+        (void)px_error_set(reterr, PX_ENOMEM, "no memory for a task with %u targets", n);
+        return PX_ENOMEM;
     }
     task->slots = (px_slot *)(void *)(task + 1);
     uint32_t *engines = (uint32_t *)(void *)(task->slots + n);
@@ -48,10 +49,11 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
     }
     if (err != PX_OK) {
         free(task);
-        return err == PX_EEXIST
+        (void)(err == PX_EEXIST
                    ? px_error_set(reterr, PX_EINVAL, "engine %u is named twice in the targets",
                                   twice)
-                   : px_error_set(reterr, err, "no memory for a task with %u targets", n);
+                   : px_error_set(reterr, err, "no memory for a task with %u targets", n));
+        return err == PX_EEXIST ? PX_EINVAL : err;
     }
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
