@@ -32,12 +32,14 @@ _QUIET = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": Fa
 class Lab:
     """One running `jupyter lab`."""
 
-    def __init__(self, home: Path, *arguments: str, environment: dict[str, str] | None = None):
+    def __init__(self, home: Path, *arguments: str, settings: dict[str, Any] | None = None):
+        """Start it, with these settings of the Cluster tab, and wait until it can be used."""
         self.home = home
         self.root = home / "notebooks"
         self.root.mkdir(parents=True)
         self.token = secrets.token_hex(16)
         self._write_settings("@jupyterlab/apputils-extension", "notification", _QUIET)
+        self._write_settings("px-cluster", "plugin", settings or {})
         self._write_settings("@jupyterlab/notebook-extension", "tracker", _WHOLE)
         self.process = subprocess.Popen(
             [
@@ -48,7 +50,7 @@ class Lab:
                 "--LabApp.expose_app_in_browser=True",
                 *arguments,
             ],
-            env={**os.environ, **self._environment(), **(environment or {})},
+            env={**os.environ, **self._environment()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

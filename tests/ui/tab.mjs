@@ -187,6 +187,32 @@ const scenarios = {
     return { engines };
   },
 
+  /** No websocket gets through: the tab asks for the list instead, and all works. */
+  async polling(page) {
+    await page.routeWebSocket(/pxcluster\/events/, socket => void socket.close());
+    await page.reload();
+    await page.locator('.jp-LauncherCard').first().waitFor();
+    await page.evaluate(() => window.jupyterapp.restored.then(() => true));
+    const panel = await openClusterTab(page);
+    await startEngines(panel, 2);
+    await row(panel, 'default').locator('tr[data-engine]').nth(1).waitFor();
+    await panel.getByRole('button', { name: 'Stop default' }).click();
+    await panel.getByText('No cluster is running.').waitFor();
+  },
+
+  /** What the settings say is done: a number, no status item, always a question. */
+  async settings(page) {
+    const panel = await openClusterTab(page);
+    const field = panel.getByRole('spinbutton', { name: 'Number of engines', exact: true });
+    assert.equal(await field.inputValue(), '3');
+    await panel.getByRole('button', { name: 'Start 3 engines' }).click();
+    await waitForState(panel, 'default', 'running 3/3');
+    assert.equal(await page.locator('.px-Status').count(), 0);
+    await panel.getByRole('button', { name: 'Stop default' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click();
+    await panel.getByText('No cluster is running.').waitFor();
+  },
+
   /** The program is not there: the tab says so and what helps, and works as soon as it is. */
   async missing(page) {
     const panel = await openClusterTab(page);
@@ -196,6 +222,21 @@ const scenarios = {
     await picture(page, 'missing');
     fs.symlinkSync(options.program.real, options.program.link);
     await alert.getByRole('button', { name: 'Try again' }).click();
+    await panel.getByText('No cluster is running.').waitFor();
+  },
+
+  /** Engines that cannot start: failed, why, the log, and a way out. */
+  async failing(page) {
+    const panel = await openClusterTab(page);
+    await panel.getByRole('spinbutton', { name: 'Number of engines', exact: true }).fill('2');
+    await panel.getByRole('button', { name: 'Start 2 engines' }).click();
+    await waitForState(panel, 'default', 'failed');
+    const alert = row(panel, 'default').getByRole('alert');
+    await alert.getByText('Python could not be started for the engines').waitFor();
+    await picture(page, 'failed');
+    await alert.getByRole('button', { name: 'Log of default' }).click();
+    await page.locator('.px-Logs pre', { hasText: 'zygote' }).waitFor();
+    await panel.getByRole('button', { name: 'Stop default' }).click();
     await panel.getByText('No cluster is running.').waitFor();
   },
 
@@ -262,6 +303,7 @@ const scenarios = {
         theme
       );
       await page.waitForFunction(theme => document.body.dataset.jpThemeName === theme, theme);
+      await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
       worst[theme] = await panel.evaluate(lowestContrast);
       await picture(page, theme.replaceAll(' ', '-').toLowerCase());
     }

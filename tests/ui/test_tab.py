@@ -71,11 +71,28 @@ def test_tab__can_be_read_in_every_theme(tab):
         assert lowest["ratio"] >= 4.5, (theme, lowest)
 
 
+def test_tab__works_where_no_websocket_gets_through(tab):
+    tab("polling")
+
+
+def test_tab__does_what_the_settings_say(new_lab):
+    settings = {"defaultEngines": 3, "confirmStop": "always", "statusBar": False}
+    browse(new_lab(settings=settings), "tab.mjs", scenario="settings")
+
+
 def test_tab__says_that_pxcluster_is_missing_and_finds_it_later(new_lab, tmp_path):
     link = tmp_path / "pxcluster"
     lab = new_lab(f"--ClusterServer.program={link}")
     program = {"real": str(BIN / "pxcluster"), "link": str(link)}
     browse(lab, "tab.mjs", scenario="missing", program=program)
+
+
+def test_tab__says_why_engines_could_not_be_started(new_lab, tmp_path):
+    broken = tmp_path / "pxcluster"
+    broken.write_text(f'#!/bin/sh\nPYTHONHOME=/nonexistent exec {BIN}/pxcluster "$@"\n')
+    broken.chmod(0o755)
+    lab = new_lab(f"--ClusterServer.program={broken}")
+    browse(lab, "tab.mjs", scenario="failing")
 
 
 def test_tab__says_that_the_server_part_is_off(new_lab):

@@ -156,7 +156,7 @@ export function Problem(props: {
             <p className="px-Problem-cure">{trans.__('What helps:')}</p>
             <ul>
               {fixes.map(fix => (
-                <li key={fix}>{fix}</li>
+                <li key={fix}>{withCode(fix)}</li>
               ))}
             </ul>
           </>
@@ -175,6 +175,13 @@ export function Problem(props: {
       </div>
     </div>
   );
+}
+
+/** Text in which `backticks` mark what is to be typed. */
+function withCode(text: string): React.ReactNode[] {
+  return text
+    .split('`')
+    .map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : <span key={i}>{part}</span>));
 }
 
 type Shape = 'full' | 'half' | 'warn' | 'cross' | 'ring';

@@ -55,6 +55,7 @@ export function EngineTable(props: {
               key={engine.id}
               cluster={cluster.id}
               engine={engine}
+              explain={cluster.state !== 'failed'}
               commands={props.commands}
               trans={trans}
               openMenu={props.openMenu}
@@ -78,6 +79,8 @@ export function EngineTable(props: {
 function EngineRow(props: {
   cluster: string;
   engine: IEngine;
+  /** Say why it is dead. */
+  explain: boolean;
   commands: CommandRegistry;
   trans: TranslationBundle;
   openMenu: EngineMenu;
@@ -122,7 +125,7 @@ function EngineRow(props: {
           />
         </td>
       </tr>
-      {dead && (
+      {dead && props.explain && (
         <tr className="px-Engines-end">
           <td />
           <td colSpan={5}>

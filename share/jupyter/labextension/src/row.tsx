@@ -33,7 +33,8 @@ export interface IRowProps {
 
 export function ClusterRow(props: IRowProps): React.JSX.Element {
   const { cluster, model, commands, trans, open } = props;
-  const problem = model.problems.get(cluster.id) ?? cluster.error;
+  const explained = open && cluster.state === 'degraded' && hasDead(cluster);
+  const problem = model.problems.get(cluster.id) ?? (explained ? null : cluster.error);
   const stopping = cluster.state === 'stopping' || model.asked.get(cluster.id) === 'stop';
   const shown: ICluster = stopping ? { ...cluster, state: 'stopping' } : cluster;
   const stop = () => {
@@ -100,6 +101,11 @@ export function ClusterRow(props: IRowProps): React.JSX.Element {
   );
 }
 
+/** What is wrong with a degraded cluster stands beside its dead engines, where they are shown. */
+function hasDead(cluster: ICluster): boolean {
+  return cluster.engines?.some(engine => engine.state === 'dead') ?? false;
+}
+
 function StartProgress(props: { cluster: ICluster; trans: TranslationBundle }): React.JSX.Element {
   const { cluster, trans } = props;
   return (
@@ -127,7 +133,7 @@ function Details(props: IRowProps & { stopping: boolean }): React.JSX.Element {
       <div className="px-Actions">
         <TextButton
           icon={addAboveIcon}
-          disabled={stopping}
+          disabled={stopping || cluster.state === 'failed'}
           label={trans.__('Use %1 in the notebook', cluster.id)}
           title={trans.__('Insert a cell that connects to this cluster (with Shift: and run it)')}
           onClick={event => {

@@ -90,12 +90,13 @@ export function busyEngines(cluster: ICluster): number {
     : (cluster.busy ?? 0);
 }
 
-/** Engines that died between two states of the same cluster. */
+/** Engines that died at work between two states of a cluster, not while starting or stopping. */
 export function newlyDead(before: ICluster | undefined, after: ICluster): IEngine[] {
   if (!before || after.state === 'stopping') {
     return [];
   }
-  const alive = new Set(before.engines?.filter(e => e.state !== 'dead').map(e => e.id));
+  const working = ['idle', 'busy', 'silent'];
+  const alive = new Set(before.engines?.filter(e => working.includes(e.state)).map(e => e.id));
   return (after.engines ?? []).filter(e => e.state === 'dead' && alive.has(e.id));
 }
 

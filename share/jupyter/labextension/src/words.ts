@@ -38,11 +38,12 @@ export function engineState(engine: IEngine, trans: TranslationBundle): string {
   }
 }
 
-/** Why an engine ended, as far as it is known. */
+/** Why an engine ended, as far as it is known, in a line. */
 export function engineEnd(engine: IEngine, trans: TranslationBundle): string {
   const exit = engine.exit;
   if (exit?.cause) {
-    return exit.cause;
+    const [line = ''] = exit.cause.split('\n');
+    return line.length > 160 ? `${line.slice(0, 159)}…` : line;
   }
   if (exit?.signal) {
     return trans.__('killed by signal %1', exit.signal);

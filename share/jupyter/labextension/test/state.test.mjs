@@ -109,7 +109,7 @@ test('engines at work are counted from the engines, else as told', () => {
   assert.equal(busyEngines(cluster('a', 'running', 2, 2, { busy: 2, engines })), 1);
 });
 
-test('an engine is newly dead once, and not when its cluster is being stopped', () => {
+test('an engine is newly dead once, and not when its cluster starts or stops', () => {
   const before = cluster('a', 'running', 2, 2, { engines: [engine(0), engine(1)] });
   const dead = { engines: [engine(0), engine(1, 'dead')] };
   const after = cluster('a', 'degraded', 1, 2, dead);
@@ -120,6 +120,8 @@ test('an engine is newly dead once, and not when its cluster is being stopped', 
   assert.deepEqual(newlyDead(after, after), []);
   assert.deepEqual(newlyDead(before, cluster('a', 'stopping', 1, 2, dead)), []);
   assert.deepEqual(newlyDead(undefined, after), []);
+  const young = cluster('a', 'starting', 1, 2, { engines: [engine(0), engine(1, 'spawned')] });
+  assert.deepEqual(newlyDead(young, after), []);
 });
 
 test('a free name is proposed', () => {
@@ -157,9 +159,12 @@ test('states in words', () => {
     engineEnd(engine(0, 'dead', { exit: { code: 3 } }), trans),
     'ended with exit code 3'
   );
+  const long = { exit: { cause: `${'x'.repeat(200)}\nTraceback` } };
+  assert.equal(engineEnd(engine(0, 'dead', long), trans), `${'x'.repeat(159)}…`);
   assert.equal(bytes(88_400_000), '88 MB');
   assert.equal(bytes(2_345_000_000), '2.35 GB');
   assert.equal(bytes(null), '–');
+  assert.equal(bytes(0), '–');
 });
 
 test('news tells each change once', () => {
