@@ -1,8 +1,9 @@
-"""The C core of the client: one I/O thread (``px-client``) for each connected cluster, futures, output relay.
+"""The C core of the client: a thread (``px-client``) for each connected cluster, tasks, outputs.
 
-Sends happen in the calling thread (the link takes them at once); the I/O thread reads, fills slots and relays outputs. Every wait is
-a ``poll`` without the GIL that signals can break: Ctrl-C raises KeyboardInterrupt from ``wait``. After a fork the child's
-connections are closed and unusable (RuntimeError).
+Sends happen in the calling thread (the link takes them at once). The I/O thread reads, fills slots
+and shows outputs; while somebody waits, the waiting thread does. Every wait is a ``poll`` without
+the GIL that signals can break: Ctrl-C raises KeyboardInterrupt from ``wait``. After a fork the child's
+connections are closed and unusable (ConnectionClosed).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 __version__: str
 
 class ConnectionClosed(RuntimeError):
-    """The connection was closed by us, or the controller is gone; the text says which and what to do."""
+    """The connection was closed by us, or the controller is gone; the text says which."""
 
 def cluster_root() -> str:
     """The folder that holds the run folders; made 0700. OSError with cause and cure."""
@@ -26,7 +27,7 @@ class Connection:
     """A registered client of one cluster."""
 
     def __init__(self, name: str, *, timeout: float = 10.0) -> None:
-        """Connect and register. FileNotFoundError: no such cluster; TimeoutError; PermissionError."""
+        """Connect and register. FileNotFoundError, TimeoutError, PermissionError."""
     client_id: int
     cluster: dict[str, Any]
     session: str
@@ -53,23 +54,37 @@ class Connection:
         output: str = "keep",
         label: str = "",
         prefix: bool = True,
-    ) -> "Task":
-        """Send one request to all targets: one send whatever their number. Buffers of 1 MiB and more go once into sealed shared memory.
+    ) -> Task:
+        """Send one request to all targets: one send whatever their number.
 
-        ``output``: "keep" stores outputs in the slots; "stream" also shows them at once: through the kernel's capsule with the
-        parent of the calling cell when there is one, with `[stdout:k] ` prefixes (docs/client.md); without the capsule they are
-        queued for ``Task.take_output``. ``prefix`` False leaves the prefixes out (a view of one engine).
-        Writable buffers are copied or put into a segment before it returns. Raises ValueError (no target, one named twice), ConnectionClosed.
+        Buffers of 1 MiB and more go once into sealed shared memory. Writable buffers are copied
+        or put into a segment before it returns, so the caller may change them.
+
+        ``output``: "keep" stores outputs in the slots; "stream" also shows them at once: through
+        the kernel's capsule with the parent of the calling cell when there is one, with
+        ``[stdout:k] `` prefixes (docs/client.md); without the capsule they are queued for
+        ``Task.take_output``. The first outputs of several engines are held back for 15 ms at most
+        and shown in the order of the targets. ``prefix`` False leaves the prefixes out.
+
+        ValueError: no target, one named twice, too many buffers. ConnectionClosed.
         """
-    def control(self, msg_type: str, content: bytes = b"{}", timeout: float = 10.0) -> dict[str, Any]:
-        """Ask the controller; the reply's content. Raises RuntimeError with its evalue when status is error, TimeoutError, ConnectionClosed."""
+
+    def control(
+        self, msg_type: str, content: bytes = b"{}", timeout: float = 10.0
+    ) -> dict[str, Any]:
+        """Ask the controller; the reply's content.
+
+        RuntimeError with its evalue when its status is error, TimeoutError, ConnectionClosed.
+        """
+
     def close(self) -> None: ...
 
 class Task:
     """One submitted request: ``n`` slots, one for each target, in the order of ``targets``.
 
-    States of a slot: pending, ok, error (reply with status error, or LOST: ename EngineError), aborted. A connection that ends fills
-    all pending slots with an EngineError reply: no wait is without an end.
+    States of a slot: pending, ok, error (a reply with status error, or a lost engine: ename
+    EngineError), aborted. A connection that ends fills all pending slots with an EngineError reply:
+    no wait is without an end.
     """
 
     id: int
@@ -88,26 +103,32 @@ class Task:
     def wait_any(self, seen: int, timeout: float | None = None) -> bool:
         """Wait until ``n_done() > seen`` or new output is queued; False on time-out."""
     def reply(self, index: int) -> dict[str, Any] | None:
-        """{"content": dict, "metadata": dict, "buffers": list[memoryview], "header": dict, "received": float}; None while pending.
+        """None while pending, else a dict: content, metadata, header, buffers, received.
 
-        Buffers that came through a segment are private and writable.
+        ``content``, ``metadata`` and ``header`` are dicts, ``buffers`` memoryviews, ``received`` is
+        Unix time.
+
+        Buffers are private and writable.
         """
     def buffers(self, index: int) -> list[memoryview] | None:
         """The reply's buffers alone; no JSON is read. Writable, whatever their size."""
     def status(self, index: int) -> str:
-        """"pending", "ok", "error" or "aborted"."""
+        """One of "pending", "ok", "error", "aborted"."""
     def outputs(self, index: int) -> list[dict[str, Any]]:
-        """Outputs so far, in order: {"msg_type", "content", "metadata", "buffers", "header"}; consecutive stream texts are merged."""
+        """Outputs so far, in order; consecutive texts of a stream are merged.
+
+        Each: {"msg_type", "content", "metadata", "buffers", "header"}.
+        """
+
     def stdout(self, index: int) -> str: ...
     def stderr(self, index: int) -> str: ...
     def take_output(self) -> list[tuple[int, dict[str, Any]]]:
-        """Outputs not yet taken (engine id, message), for live display where there is no capsule."""
+        """Outputs not yet taken, (engine id, message): for who shows them himself."""
     def shown(self) -> bool:
         """True when outputs went to the notebook through the capsule."""
-    def add_done_callback(self, callback: Callable[["Task"], None]) -> None:
-        """Called once when all slots are filled: at once when they are, else from the I/O thread with the GIL."""
+    def add_done_callback(self, callback: Callable[[Task], None]) -> None:
+        """Called once when all slots are filled: at once when they are, else by a thread for it."""
     def fileno(self) -> int:
         """An eventfd that becomes readable when the task is done (for asyncio)."""
     def abandon(self) -> None:
         """Forget the task: late replies and outputs are dropped."""
-

@@ -32,7 +32,7 @@ def test_stream__has_the_engines_name_before_it(ready):
 
 def test_stream__quick_answers_stand_in_the_order_of_the_targets(ready):
     for targets in ([0, 1], [1, 0]) * 5:
-        result = ready.run(f"_ = run({targets}, 'print(\"a\"); print(\"b\")')").ok()
+        result = ready.run(f'_ = run({targets}, \'print("a"); print("b")\')').ok()
         assert result.stdout == "".join(f"[stdout:{k}] a\nb\n" for k in targets)
 
 
