@@ -2,8 +2,8 @@
 
 Sends happen in the calling thread (the link takes them at once). The I/O thread reads, fills slots
 and shows outputs; while somebody waits, the waiting thread does. Every wait is a ``poll`` without
-the GIL that signals can break: Ctrl-C raises KeyboardInterrupt from ``wait``. After a fork the child's
-connections are closed and unusable (ConnectionClosed).
+the GIL that signals can break: Ctrl-C raises KeyboardInterrupt from ``wait``. After a fork the
+child's connections are closed and unusable (ConnectionClosed).
 """
 
 from collections.abc import Callable, Sequence
