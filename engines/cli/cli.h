@@ -91,7 +91,7 @@ void px_show_host(px_jsonw *w);
 int px_wait_running(const px_cli *cli, px_talk *talk);
 
 // The commands; each gives the exit code.
-int px_command_start(const px_cli *cli);
+int px_command_start(const px_cli *given);
 int px_command_stop(const px_cli *cli);
 int px_command_list(const px_cli *cli);
 int px_command_status(const px_cli *cli);

@@ -98,7 +98,7 @@ static px_err await_reply(px_talk *talk, const char *msg_type, px_json **ret_con
     for (;;) {
         PX_AUTO(px_message) message = NULL;
         PX_TRY(px_talk_next(talk, talk->timeout_ms, &message, reterr));
-        if (!is_reply(message, msg_type)) {
+        if (message == NULL || !is_reply(message, msg_type)) {
             continue;
         }
         PX_AUTO(px_json) json = NULL;
@@ -143,7 +143,10 @@ px_err px_talk_open(const px_cluster_file *file, int timeout_ms, px_talk **ret_t
 {
     PX_AUTO(px_json) answer = NULL;
     PX_AUTO(px_talk) talk = NULL;
-    PX_TRY(px_talk_begin(file, false, &talk, reterr));
+    px_err err = px_talk_begin(file, false, &talk, reterr);
+    if (err != PX_OK || talk == NULL) {
+        return err;
+    }
     talk->timeout_ms = timeout_ms;
     PX_TRY(await_reply(talk, "register_request", &answer, reterr));
     *ret_talk = PX_STEAL(talk);

@@ -108,7 +108,7 @@ void px__files_remove(px_controller *controller);
 int px__log_open(const char *path); // to append; -1 and errno
 
 // hub.c
-void px__hub_knock(void *controller, int events); // the control socket is readable
+void px__hub_knock(void *context, int events); // the control socket is readable
 px_err px__hub_send(px_visitor *visitor, const char *msg_type, px_slice parent, px_slice content);
 // px__hub_tell sends to every client.
 void px__hub_tell(px_controller *controller, const char *msg_type, px_slice content);
@@ -121,7 +121,7 @@ void px__request(px_visitor *visitor, const px_message *message);
 // orders.c
 void px__carry_out(px_controller *controller, px_orders *orders); // and empties them
 px_err px__zygote_start(px_controller *controller, px_error *reterr);
-bool px__engine_busy(void *controller, uint32_t engine);
+bool px__engine_busy(void *context, uint32_t engine);
 void px__stop(px_controller *controller, const char *why);
 void px__fail(px_controller *controller, const char *code, const char *message, const char *cause,
               const char *fix);

@@ -3,7 +3,8 @@
 // A work connection says in its first message who it is, with the secret that the admin gave it on
 // its control connection; the admin posts the secret here before it answers there, so it is always
 // known in time (the mailbox is emptied before a secret is called unknown). Whoever breaks the
-// protocol, says nothing for five seconds, or is not invited is put out of the door; the rest go on.
+// protocol, says nothing for five seconds, or is not invited is put out of the door; the rest go
+// on.
 //
 // Slow readers: what a peer's socket does not take is queued by reference. From high_water bytes
 // on, whoever sends to that peer is not read until the queue is half empty. That cannot deadlock,
@@ -212,35 +213,51 @@ static void admit(px_peer *peer, const invitation *guest)
     tell_admin(relay, PX_NEWS_ENGINE_UP, peer->id);
 }
 
-// register_peer reads the first message of a connection.
-static px_err register_peer(px_peer *peer, px_frames *frames, px_error *reterr)
+// invited finds who may come in with a secret.
+static invitation *invited(px_relay *relay, const char *secret)
 {
-    px_relay *relay = peer->relay;
-    PX_AUTO(px_message) message = NULL;
+    invitation *guest;
+    HASH_FIND_STR(relay->invitations, secret, guest);
+    return guest;
+}
+
+// find_guest takes the invitation that a connection's first message names out of the list.
+static px_err find_guest(px_relay *relay, const px_message *message, invitation **ret_guest,
+                         px_error *reterr)
+{
     PX_AUTO(px_json) content = NULL;
-    PX_TRY(px_session_verify(relay->session, frames, true, &message, reterr));
     if (message->type != PX_MSG_REGISTER_REQUEST) {
         return px_error_set(reterr, PX_EFORMAT, "the first message is a %s, not a register_request",
                             message->msg_type);
     }
     PX_TRY(px_json_parse(message->content, &content, reterr));
     const char *secret = px_json_string(content, "peer", "");
-    invitation *guest;
-    HASH_FIND_STR(relay->invitations, secret, guest);
+    invitation *guest = invited(relay, secret);
     if (guest == NULL) {
         take_letters(relay);
-        HASH_FIND_STR(relay->invitations, secret, guest);
+        guest = invited(relay, secret);
     }
     if (guest == NULL) {
         return px_error_set(reterr, PX_EPERM, "its peer secret is not known");
     }
     HASH_DEL(relay->invitations, guest);
-    px_err err = answer_registration(peer, message);
-    if (err == PX_OK) {
-        admit(peer, guest);
+    *ret_guest = guest;
+    return PX_OK;
+}
+
+// register_peer reads the first message of a connection.
+static px_err register_peer(px_peer *peer, px_frames *frames, px_error *reterr)
+{
+    PX_AUTO(px_message) message = NULL;
+    PX_AUTO_FREE invitation *guest = NULL;
+    PX_TRY(px_session_verify(peer->relay->session, frames, true, &message, reterr));
+    px_err err = find_guest(peer->relay, message, &guest, reterr);
+    if (err != PX_OK || guest == NULL) {
+        return err;
     }
-    free(guest);
-    return err;
+    PX_TRY(answer_registration(peer, message));
+    admit(peer, guest);
+    return PX_OK;
 }
 
 // read_one takes one message; false when there is none, or the peer is no more.

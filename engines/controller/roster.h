@@ -101,17 +101,16 @@ void px_roster_free(px_roster *roster);
 typedef bool px_engine_busy(void *context, uint32_t engine);
 void px_roster_scale(px_roster *roster, px_ns now, uint32_t n, px_engine_busy *busy, void *context,
                      px_orders *orders);
-void px_roster_pid(px_roster *roster, uint32_t engine, int32_t pid);
-void px_roster_joined(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
-void px_roster_ready(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
-void px_roster_silent(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
-void px_roster_heard(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
+void px_roster_pid(px_roster *roster, uint32_t id, int32_t pid);
+void px_roster_joined(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
+void px_roster_ready(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
+void px_roster_silent(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
+void px_roster_heard(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
 // px_roster_disconnected: a connection of it ended.
-void px_roster_disconnected(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
-void px_roster_exited(px_roster *roster, px_ns now, uint32_t engine, px_exit how,
-                      px_orders *orders);
+void px_roster_disconnected(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
+void px_roster_exited(px_roster *roster, px_ns now, uint32_t id, px_exit how, px_orders *orders);
 // px_roster_leave asks one engine to end: n stays, so the cluster is degraded unless scaled.
-void px_roster_leave(px_roster *roster, px_ns now, uint32_t engine, px_orders *orders);
+void px_roster_leave(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
 // px_roster_restart replaces engines (ids; NULL: every one that is dead or alive) by new ones.
 void px_roster_restart(px_roster *roster, px_ns now, const uint32_t *ids, size_t n,
                        px_orders *orders);

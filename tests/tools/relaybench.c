@@ -19,12 +19,18 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+// at is the value below which `percent` of the sorted values are.
+static double at(const px_ns *took, size_t n, size_t percent)
+{
+    size_t index = n * percent / 100;
+    return (double)took[index] / 1000;
+}
+
 static void print(const char *what, px_ns *took, size_t n)
 {
     qsort(took, n, sizeof(*took), by_value);
-    (void)printf("%-28s p50 %8.1f us  p90 %8.1f us  p99 %8.1f us\n", what,
-                 (double)took[n / 2] / 1000, (double)took[n * 9 / 10] / 1000,
-                 (double)took[n * 99 / 100] / 1000);
+    (void)printf("%-28s p50 %8.1f us  p90 %8.1f us  p99 %8.1f us\n", what, at(took, n, 50),
+                 at(took, n, 90), at(took, n, 99));
 }
 
 static void request(test_peer *peer, uint64_t task, const uint32_t *engines, uint32_t n)
