@@ -136,18 +136,18 @@ static void set_env(void *context, const char *name, const char *value)
 {
     (void)context;
     PyObject *os = PyImport_ImportModule("os");
-    PyObject *environ = os != NULL ? PyObject_GetAttrString(os, "environ") : NULL;
+    PyObject *mapping = os != NULL ? PyObject_GetAttrString(os, "environ") : NULL;
     PyObject *result = NULL;
-    if (environ != NULL && value != NULL) {
-        result = PyObject_CallMethod(environ, "__setitem__", "ss", name, value);
-    } else if (environ != NULL) {
-        result = PyObject_CallMethod(environ, "pop", "sO", name, Py_None);
+    if (mapping != NULL && value != NULL) {
+        result = PyObject_CallMethod(mapping, "__setitem__", "ss", name, value);
+    } else if (mapping != NULL) {
+        result = PyObject_CallMethod(mapping, "pop", "sO", name, Py_None);
     }
     if (result == NULL) {
         PyErr_Print();
     }
     Py_XDECREF(result);
-    Py_XDECREF(environ);
+    Py_XDECREF(mapping);
     Py_XDECREF(os);
 }
 
