@@ -45,7 +45,7 @@ px_err px_route_decode(px_slice frame, px_route *ret_route)
                             .task = get(frame.data + 8, 8),
                             .n = (uint32_t)get(frame.data + 16, 4),
                             .engines = frame.data + PX_ROUTE_SIZE};
-    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_RELEASE ||
+    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_TASK ||
         get(frame.data + 20, 4) != 0 || route.n > PX_ROUTE_MAX_ENGINES ||
         frame.size != PX_ROUTE_SIZE + (size_t)4 * route.n) {
         return PX_EFORMAT;

@@ -23,6 +23,8 @@
 // PX_ROUTE_SEGMENTS says that large buffers stand as segment descriptors and the last frame lists
 // which (bulk.h). The controller hands flags on as they are.
 #define PX_ROUTE_SEGMENTS 2
+// PX_ROUTE_TERMS on a TASK: the second frame says how it wants to be scheduled (terms.h).
+#define PX_ROUTE_TERMS 4
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
@@ -31,8 +33,10 @@ typedef enum px_route_kind {
     PX_ROUTE_HUB = 4,     // to or from the controller itself
     PX_ROUTE_LOST = 5,    // controller to client: the engine is gone with this task
     PX_ROUTE_STDIN = 6,   // engine to client: input_request; client to engine: input_reply
-    PX_ROUTE_RELEASE = 7  // client to engine, route frame only: the segments of the reply to
+    PX_ROUTE_RELEASE = 7, // client to engine, route frame only: the segments of the reply to
                           // (client, task) are mapped, close them; task 0: all of that client
+    PX_ROUTE_TASK = 8 // client to controller: a request for one of the engines named, of all when
+                      // n = 0; the chosen engine receives a REQUEST
 } px_route_kind;
 
 typedef struct px_route {
