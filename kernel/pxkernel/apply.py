@@ -97,7 +97,6 @@ def _fail(request: Any, shell: Any, error: BaseException) -> None:
         "engine_info": {
             "engine_uuid": _kernel.ident,
             "engine_id": _kernel.engine_id,
-            "pid": os.getpid(),
             "method": "apply",
         },
     }

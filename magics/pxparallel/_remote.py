@@ -426,8 +426,43 @@ def call_map(
         try:
             results.append(function(*arguments))
         except Exception as error:
-            results.append(error)
+            results.append(FailedItem(error))
     return results
+
+
+class FailedItem:
+    """An error among results: a RemoteError when it arrives."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import traceback
+
+        error = self.error
+        steps = error.__traceback__.tb_next if error.__traceback__ is not None else None
+        text = "".join(traceback.format_exception(type(error), error, steps))
+        kernel = sys.modules.get("pxkernel._kernel")
+        info = {
+            "engine_id": getattr(kernel, "engine_id", -1),
+            "engine_uuid": getattr(kernel, "ident", ""),
+            "method": "apply",
+        }
+        serialize = importlib.import_module(f"{__package__}.serialize")
+        blob = serialize.dump_error(error)
+        return arrived_error, (type(error).__name__, str(error), text, info, blob)
+
+
+def arrived_error(
+    ename: str, evalue: str, text: str, info: dict[str, Any], blob: bytes | None
+) -> Any:
+    """The RemoteError of a failed item."""
+    failures = importlib.import_module(f"{__package__}.error")
+    try:
+        original = None if blob is None else loads(blob)
+    except Exception:
+        original = None
+    return failures.remote_error(ename, evalue, text, info, original)
 
 
 def clear() -> None:

@@ -142,7 +142,10 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     @property
     def progress(self) -> int:
-        """Number of answers so far."""
+        """Number of answers so far; of items for a map."""
+        return self._answers()
+
+    def _answers(self) -> int:
         return sum(1 for task, index in self._slots if task.slot_done(index))
 
     def __len__(self) -> int:
@@ -194,12 +197,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
             raise ValueError(f"return_when: {return_when!r} is not one of concurrent.futures'")
         end = _deadline(timeout)
-        while not self.done():
-            if return_when == FIRST_COMPLETED and self.progress:
-                return
-            if return_when == FIRST_EXCEPTION and self._has_failed():
-                return
-            if not self._wait_change(self.progress, _left(end)):
+        while not self._suffices(self._answers(), return_when):
+            if not self._wait_change(self._answers(), _left(end)):
                 return
 
     def _has_failed(self) -> bool:
@@ -215,7 +214,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             if len(self._tasks) == 1 and self._whole:
                 return bool(self._tasks[0].wait_any(seen, _left(end)))
             pending = [task for task in self._tasks if not task.done()]
-            if self.progress > seen or not pending:
+            if self._answers() > seen or not pending:
                 return True
             poll = select.poll()
             for task in pending:
@@ -425,12 +424,20 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return time.time() - min(task.submitted for task in self._tasks)
 
     # --- parts ---------------------------------------------------------------------------------
-    def split(self) -> list[AsyncResult]:
+    def split(self) -> tuple[AsyncResult, ...]:
         """One AsyncResult for each answer."""
-        return [
-            AsyncResult(self._client, [slot], single=True, name=self._fname, decode=self._decode)
+        if len(self._slots) == 1 and self._single:
+            return (self,)
+        return tuple(
+            AsyncResult(
+                self._client,
+                [slot],
+                single=not isinstance(self, AsyncMapResult),
+                name=self._fname,
+                decode=self._decode,
+            )
             for slot in self._slots
-        ]
+        )
 
     @classmethod
     def join(cls, *parts: AsyncResult) -> AsyncResult:
@@ -494,20 +501,24 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         from .progress import Bar
 
         end = _deadline(timeout)
-        with Bar(self._fname, len(self._slots)) as bar:
+        with Bar(self._fname, len(self)) as bar:
             while True:
-                done = self.progress
-                bar.update(done)
-                if (
-                    done >= len(self._slots)
-                    or (return_when == FIRST_EXCEPTION and self._has_failed())
-                    or (return_when == FIRST_COMPLETED and done)
-                ):
+                done = self._answers()
+                bar.update(self.progress)
+                if self._suffices(done, return_when):
                     return
                 left = _left(end)
                 if left is not None and left <= 0:
                     return
                 self._wait_change(done, interval if left is None else min(interval, left))
+
+    def _suffices(self, done: int, return_when: str) -> bool:
+        """Whether a wait with ``return_when`` ends with so many answers."""
+        if done >= len(self._slots):
+            return True
+        if return_when == FIRST_EXCEPTION:
+            return self._has_failed()
+        return return_when == FIRST_COMPLETED and done > 0
 
     # --- as a Future, and in asyncio -------------------------------------------------------------
     @property
@@ -580,16 +591,26 @@ class AsyncMapResult(AsyncResult):
         slots: Sequence[Slot],
         joiner: Any,
         *,
+        sizes: Sequence[int] | None = None,
         ordered: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(client, slots, **options)
+        self._sizes = sizes
         self._single = False
         self._joiner = joiner
         self._ordered = ordered
 
     def __len__(self) -> int:
-        return self._joiner.length if self._joiner.length is not None else len(self._slots)
+        return len(self._slots) if self._sizes is None else sum(self._sizes)
+
+    @property
+    def progress(self) -> int:
+        """Number of items whose results are here."""
+        if self._sizes is None:
+            return self._answers()
+        pairs = zip(self._sizes, self._slots, strict=True)
+        return sum(size for size, (task, index) in pairs if task.slot_done(index))
 
     def _combine(self, values: list[Any]) -> Any:
         parts = [[value] if isinstance(value, BaseException) else value for value in values]
@@ -624,7 +645,7 @@ class AsyncMapResult(AsyncResult):
             if left <= 0:
                 self.wait_interactive()
                 break
-            self._wait_change(self.progress, left)
+            self._wait_change(self._answers(), left)
         return self.get()
 
     @staticmethod
@@ -641,7 +662,7 @@ class AsyncMapResult(AsyncResult):
             return
         waiting = dict(enumerate(self._slots))
         while waiting:
-            seen = self.progress
+            seen = self._answers()
             ready = [p for p, (task, index) in waiting.items() if task.slot_done(index)]
             for position in ready:
                 del waiting[position]

@@ -87,8 +87,10 @@ class LoadBalancedView(View):
         size = chunksize or max(1, length // (len(ids) * 8))
         function = f.function if isinstance(f, RemoteFunction) else f
         slots = []
+        sizes = []
         for start in range(0, length, size):
             end = min(start + size, length)
+            sizes.append(end - start)
             chunk = tuple(column[start:end] for column in columns)
             call = (function, chunk, return_exceptions, start)
             buffers = serialize.dump_request(remote.call_map, call, {})
@@ -97,6 +99,7 @@ class LoadBalancedView(View):
             self.client,
             slots,
             BlockMap(length),
+            sizes=sizes,
             ordered=ordered,
             name=_name(f),
             return_exceptions=return_exceptions,

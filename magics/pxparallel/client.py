@@ -137,6 +137,10 @@ class Client:
         """The engines that are there now, sorted."""
         return self._connection.engine_ids()
 
+    @property
+    def _engines(self) -> dict[int, str]:
+        return {engine["id"]: engine["uuid"] for engine in self._connection.engines()}
+
     def __len__(self) -> int:
         return len(self._connection.engine_ids())
 

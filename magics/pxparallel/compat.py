@@ -56,9 +56,14 @@ def install() -> None:
             if name in sys.modules:
                 continue
             try:
-                sys.modules[name] = _real(theirs) if real else _ours(ours)
+                module = _real(theirs) if real else _ours(ours)
             except ImportError:
                 continue
+            sys.modules[name] = module
+            above, _, last = name.rpartition(".")
+            parent = sys.modules.get(above)
+            if parent is not None and not hasattr(parent, last):
+                setattr(parent, last, module)
     ipython = sys.modules.get("IPython")
     if ipython is not None:
         ipython.parallel = sys.modules["IPython.parallel"]

@@ -227,16 +227,18 @@ class ErrorPrinter:
         items = [error._as_item(one) for one in errors]
         ename, evalue, traceback, _ = items[0]
         label = error._label([item[3] for item in items])
+        # Where IPython's terminal shows tracebacks, and where kernels do.
+        file = sys.stderr if in_notebook() else sys.stdout
         if same in self._full:
-            print(f"{label} {ename}: {evalue} (as {self._full[same]})", file=sys.stderr)
+            print(f"{label} {ename}: {evalue} (as {self._full[same]})", file=file)
         elif len(self._full) < error.CompositeError.tb_limit:
             self._full[same] = label
             text = traceback or f"{ename}: {evalue}"
-            if not in_notebook() and not sys.stderr.isatty():
+            if not in_notebook() and not file.isatty():
                 text = error.without_colours(text)
-            print(f"{label}\n{text}", file=sys.stderr)
+            print(f"{label}\n{text}", file=file)
         else:
-            print(f"{label} {ename}: {evalue}", file=sys.stderr)
+            print(f"{label} {ename}: {evalue}", file=file)
 
 
 class Follower:

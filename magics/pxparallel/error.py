@@ -149,6 +149,35 @@ class RemoteError(KernelError):
         print("\n".join(self.render_traceback()))
 
 
+class LostEngineError(RemoteError, EngineError):
+    """The EngineError that a result raises: its engine died, or left."""
+
+    def __init__(self, evalue: str, engine: int | None = None) -> None:
+        info = {} if engine is None else {"engine_id": engine, "method": "apply"}
+        RemoteError.__init__(self, "EngineError", evalue, "", info)
+        self.engine = engine
+
+    def __str__(self) -> str:
+        return self.evalue
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = (self.signal, self.code, self.cause)
+        return _rebuild_lost, (self.evalue, self.engine, facts)
+
+    def render_traceback(self) -> list[str]:
+        """One line: there is no traceback of what was killed."""
+        return [f"EngineError: {self.evalue}"]
+
+
+LostEngineError.__name__ = LostEngineError.__qualname__ = "EngineError"
+
+
+def _rebuild_lost(evalue: str, engine: int | None, facts: tuple[Any, ...]) -> LostEngineError:
+    lost = LostEngineError(evalue, engine)
+    lost.signal, lost.code, lost.cause = facts
+    return lost
+
+
 class CompositeError(RemoteError):
     """Several engines failed. ``elist``: (ename, evalue, traceback, engine_info) of each."""
 
@@ -298,7 +327,7 @@ def _mixed(base: type[RemoteError], original: type[BaseException]) -> type[Remot
     if (
         not issubclass(original, Exception)
         or issubclass(original, _NEVER)
-        or issubclass(original, KernelError)
+        or (issubclass(original, KernelError) and original is not EngineError)
         or original in (Exception, ExceptionGroup)
         or issubclass(original, BaseExceptionGroup)
     ):
@@ -370,6 +399,8 @@ def composite_error(method: str, errors: Sequence[BaseException]) -> CompositeEr
 
 def _own_kind(error: BaseException) -> type[BaseException]:
     """The builtin type that a RemoteError was mixed with, or its own."""
+    if isinstance(error, EngineError):
+        return EngineError
     if isinstance(error, RemoteError):
         kind = getattr(builtins, error.ename, None)
         if isinstance(kind, type) and isinstance(error, kind):
@@ -398,10 +429,9 @@ def _rebuild_composite(msg: str, elist: list[Any], errors: list[Any]) -> Composi
 
 def engine_error(content: dict[str, Any]) -> EngineError:
     """The EngineError of a request whose engine is gone."""
-    error = EngineError(content.get("evalue") or "the engine is gone")
-    for name in ("engine", "signal", "code", "cause"):
-        setattr(error, name, content.get(name))
-    return error
+    facts = (content.get("signal"), content.get("code"), content.get("cause"))
+    evalue = content.get("evalue") or "the engine is gone"
+    return _rebuild_lost(evalue, content.get("engine"), facts)
 
 
 def error_of_reply(content: dict[str, Any], buffers: Sequence[Any] = ()) -> BaseException:

@@ -158,6 +158,11 @@ class ParallelMagics:
         """True if the view's client is still connected."""
         return self._view is not None and not self._view.client.closed
 
+    @property
+    def sends_all(self) -> bool:
+        """True between %autopx and %autopx."""
+        return self._saved_run is not None
+
     # --- the magics ------------------------------------------------------------------------------
     @no_var_expand
     def px(self, line: str = "") -> Any:
@@ -382,7 +387,7 @@ class _Waiting:
                     interrupts += 1
                     if interrupts > 1:
                         raise
-                    self._interrupt()
+                    self._interrupt()  # may raise it again
             self.bar.update(self.task.n)
         if self.live:
             self._show()
@@ -417,6 +422,8 @@ class _Waiting:
         from .asyncresult import interrupt_slots
 
         interrupt_slots(self.result._client, self.result._slots, self.signal)
+        if str(self.signal) == "0":
+            raise KeyboardInterrupt  # nobody was told to stop: only the wait ends
         if not self.task.done():
             print(
                 "Engines that have not stopped yet: "
@@ -455,10 +462,10 @@ def activate(view: Any, suffix: str = "") -> None:
         warnings.warn("The IPython parallel magics only work within IPython.", stacklevel=3)
         return
     known = _known(shell)
-    if suffix in known:
-        known[suffix].view = view
-    else:
-        known[suffix] = ParallelMagics(shell, view, suffix)
+    before = known.get(suffix)
+    if before is not None and before.sends_all:
+        before.autopx()
+    known[suffix] = ParallelMagics(shell, view, suffix)
 
 
 def activate_first(client: Any) -> None:

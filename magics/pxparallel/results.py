@@ -96,7 +96,7 @@ def slot_metadata(task: Any, index: int) -> Metadata:
         if kind == "execute_result":
             result = message["content"]
         elif kind in ("display_data", "update_display_data"):
-            outputs.append(message)
+            outputs.append(message["content"])
     msg_id = task.msg_id if task.n == 1 else f"{task.msg_id}_{task.targets[index]}"
     done = bool(reply)
     return Metadata(
@@ -165,6 +165,39 @@ class ExecuteReply:
         if colour:
             prompt = f"\x1b[0;31m{prompt}\x1b[0m"
         return prompt + ("\n" if "\n" in text else "") + text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        result = self.metadata["execute_result"]
+        data = dict(result["data"]) if result else {}
+        data.pop("text/plain", None)
+        return data
+
+    def _form(self, mime: str) -> Any:
+        return self._repr_mimebundle_().get(mime)
+
+    def _repr_html_(self) -> Any:
+        return self._form("text/html")
+
+    def _repr_latex_(self) -> Any:
+        return self._form("text/latex")
+
+    def _repr_markdown_(self) -> Any:
+        return self._form("text/markdown")
+
+    def _repr_svg_(self) -> Any:
+        return self._form("image/svg+xml")
+
+    def _repr_png_(self) -> Any:
+        return self._form("image/png")
+
+    def _repr_jpeg_(self) -> Any:
+        return self._form("image/jpeg")
+
+    def _repr_json_(self) -> Any:
+        return self._form("application/json")
+
+    def _repr_javascript_(self) -> Any:
+        return self._form("application/javascript")
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(self.plain() or repr(self))

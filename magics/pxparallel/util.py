@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from .functions import interactive
 
-__all__ = ["int_keys", "interactive", "is_url"]
+utc = UTC
+
+__all__ = ["int_keys", "interactive", "is_url", "utc", "utcnow"]
+
+
+def utcnow() -> datetime:
+    """Now, in UTC, and saying so."""
+    return datetime.now(UTC)
 
 
 def is_url(text: Any) -> bool:

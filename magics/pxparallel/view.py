@@ -454,15 +454,18 @@ class DirectView(View):
         divide = distribution(dist)(length)
         function = f.function if isinstance(f, RemoteFunction) else f
         calls = []
+        sizes = []
         for part in range(len(ids)):
             pieces = tuple(divide.piece(column, part, len(ids)) for column in columns)
             start, step = divide.items(length, part, len(ids))
             calls.append((remote.call_map, (function, pieces, return_exceptions, start, step)))
+            sizes.append(len(pieces[0]))
         slots = self._calls(ids, calls, label)
         result = AsyncMapResult(
             self.client,
             slots,
             divide,
+            sizes=sizes,
             name=_name(f),
             return_exceptions=return_exceptions,
         )
