@@ -195,7 +195,7 @@ static bool find_library(layout *l)
 // run_python is the way without a shared libpython. Does not return, unless it fails.
 static int run_python(const layout *l, int argc, char **argv)
 {
-    char **arguments = calloc((size_t)argc + 4, sizeof(char *));
+    char **arguments = calloc((size_t)argc + 5, sizeof(char *));
     if (arguments == NULL) {
         return 1;
     }
@@ -203,9 +203,13 @@ static int run_python(const layout *l, int argc, char **argv)
     bool engine = strncmp(name != NULL ? name + 1 : argv[0], "pxengine", 8) == 0;
     arguments[0] = (char *)(size_t)l->python;
     arguments[1] = (char *)(size_t) "-m";
-    arguments[2] = (char *)(size_t)(engine ? "pxkernel.engine" : "pxkernel");
+    arguments[2] = (char *)(size_t) "pxkernel";
+    int n = 3;
+    if (engine) {
+        arguments[n++] = (char *)(size_t) "pxengine"; // options.c knows it
+    }
     for (int i = 1; i < argc; i++) {
-        arguments[i + 2] = argv[i];
+        arguments[n++] = argv[i];
     }
     (void)execv(l->python, arguments);
     (void)fprintf(stderr, "pxkernel: cannot run %s: %s\n", l->python, strerror(errno));

@@ -145,8 +145,11 @@ int px_kernel_run_hosted(int argc, char **argv)
         return 2;
     }
     px_log_setup(options.log_level, STDERR_FILENO);
-    if (options.mode == PX_MODE_DONE || options.mode == PX_MODE_ZYGOTE) {
-        return options.mode == PX_MODE_DONE ? 0 : 2;
+    if (options.mode == PX_MODE_DONE) {
+        return 0;
+    }
+    if (options.mode == PX_MODE_ZYGOTE) {
+        return px_zygote_main(&launch);
     }
     return run(&launch, &options, "pxkernel");
 }

@@ -175,6 +175,9 @@ static px_err take_one(parse *p)
     } else {
         PX_TRY(take_port(p, &taken));
     }
+    if (strcmp(argument, "-f") == 0 && p->at + 1 == p->argc) {
+        return px_error_set(p->reterr, PX_EINVAL, "-f needs the name of a connection file");
+    }
     if (!taken && !take_text(p) && !take_switch(p)) {
         o->rest[o->n_rest++] = p->argv[p->at];
     }
@@ -185,13 +188,15 @@ px_err px_options_read(int argc, char **argv, px_options *ret_options, px_error 
 {
     const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
     name = name != NULL ? name + 1 : argc > 0 ? argv[0] : "";
+    bool named = argc > 1 && strcmp(argv[1], "pxengine") == 0; // python -m pxkernel pxengine …
     *ret_options = (px_options){
-        .mode = strncmp(name, "pxengine", 8) == 0 ? PX_MODE_ENGINE : PX_MODE_KERNEL,
+        .mode = strncmp(name, "pxengine", 8) == 0 || named ? PX_MODE_ENGINE : PX_MODE_KERNEL,
         .engine_id = -1,
         .log_level = PX_LOG_WARNING,
         .rest = px_need_zeroed((size_t)(argc + 1) * sizeof(char *)),
     };
-    parse p = {.argc = argc, .argv = argv, .at = 1, .options = ret_options, .reterr = reterr};
+    parse p = {
+        .argc = argc, .argv = argv, .at = named ? 2 : 1, .options = ret_options, .reterr = reterr};
     for (; p.at < argc && ret_options->mode != PX_MODE_DONE; p.at++) {
         PX_TRY(take_one(&p));
     }

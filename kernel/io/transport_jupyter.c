@@ -218,6 +218,16 @@ static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
     return add_sources(self);
 }
 
+// remove_sockets removes the files of ipc sockets: libzmq leaves them.
+static void remove_sockets(px_connection *connection)
+{
+    char path[sizeof(connection->ip) + 16];
+    for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
+        (void)snprintf(path, sizeof(path), "%s-%u", connection->ip, *port_of(connection, channel));
+        (void)unlink(path); // it may never have been bound
+    }
+}
+
 static void close_jupyter(px_transport *transport)
 {
     jupyter *self = of(transport);
@@ -225,6 +235,9 @@ static void close_jupyter(px_transport *transport)
         px_socket_close(self->sockets[channel]);
     }
     px_context_free(self->context);
+    if (strcmp(self->config->connection.transport, "ipc") == 0) {
+        remove_sockets(&self->config->connection);
+    }
     if (self->config->remove_connection) {
         (void)unlink(self->config->connection_file); // it may be gone already
     }

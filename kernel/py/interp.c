@@ -20,6 +20,9 @@ static px_err failed(PyStatus status, PyConfig *config, px_error *reterr)
 
 px_err px_interp_init(const px_launch *launch, int argc, char **argv, px_error *reterr)
 {
+    if (Py_IsInitialized()) {
+        return PX_OK; // python -m pxkernel
+    }
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
     config.parse_argv = 0;

@@ -76,6 +76,14 @@ void px_py_signals_arm(void)
 
 void px_py_signals_async(void)
 {
+    if (current_task == NULL) {
+        PX_AUTO_PY PyObject *asyncio = PyImport_ImportModule("asyncio"); // loaded: a task exists
+        current_task = asyncio != NULL ? PyObject_GetAttrString(asyncio, "current_task") : NULL;
+    }
+    if (current_task == NULL) {
+        PyErr_Clear();
+        return; // then an interrupt is a KeyboardInterrupt in the loop, which is entered again
+    }
     change(async_int);
 }
 
@@ -90,18 +98,16 @@ void px_py_signals_fence(void)
 int px_py_signals_init(void)
 {
     PX_AUTO_PY PyObject *module = PyImport_ImportModule("_signal");
-    PX_AUTO_PY PyObject *events = PyImport_ImportModule("asyncio");
-    if (module == NULL || events == NULL) {
+    if (module == NULL) {
         return -1;
     }
     set_handler = PyObject_GetAttrString(module, "signal");
     default_int = PyObject_GetAttrString(module, "default_int_handler");
-    current_task = PyObject_GetAttrString(events, "current_task");
     sigint = PyLong_FromLong(SIGINT);
     idle_int = PyCFunction_New(&handlers[0], NULL);
     async_int = PyCFunction_New(&handlers[1], NULL);
-    if (set_handler == NULL || default_int == NULL || current_task == NULL || sigint == NULL ||
-        idle_int == NULL || async_int == NULL) {
+    if (set_handler == NULL || default_int == NULL || sigint == NULL || idle_int == NULL ||
+        async_int == NULL) {
         return -1;
     }
     change(idle_int);
