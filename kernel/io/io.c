@@ -381,8 +381,10 @@ static void *io_body(void *arg)
 static void await_open(px_io *io)
 {
     struct pollfd item = {.fd = io->opened_fd, .events = POLLIN};
+    uint64_t count;
     while (poll(&item, 1, -1) < 0 && errno == EINTR) {
     }
+    (void)!read(io->opened_fd, &count, sizeof(count)); // hands over what open has written
 }
 
 static px_err make_sessions(px_io *io, px_error *reterr)

@@ -1,14 +1,14 @@
 // input() and getpass(): a question to the front end that sent the request, and a wait that a
 // signal can end.
 //
-// The wait is poll() on the mailbox where px-io puts what comes on the stdin channel, without the
+// The wait is ppoll() on the mailbox where px-io puts what comes on the stdin channel, without the
 // GIL; a condition variable would not return on Ctrl-C. Answers to earlier questions that nobody
 // waits for any more are dropped first.
 
 #include "py/python.h"
 
-#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 
 static void drop_stale(px_kernel *kernel)
 {
@@ -38,19 +38,33 @@ static void ask(px_kernel *kernel, px_parent *parent, px_slice prompt, bool pass
     px_io_post(kernel->io, out);
 }
 
+// wait_readable waits until fd is readable (0) or the handler of a signal raises (-1). Asking for
+// signals and waiting are one step: SIGINT is blocked but while ppoll waits, so that none can come
+// between the two and be slept over.
+static int wait_readable(int fd)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    sigset_t held;
+    sigset_t before;
+    int n = 0;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &held, &before); // cannot fail with these arguments
+    while (n <= 0 && PyErr_CheckSignals() == 0) {
+        PyThreadState *thread = PyEval_SaveThread();
+        n = ppoll(&item, 1, NULL, &before);
+        PyEval_RestoreThread(thread);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return n > 0 ? 0 : -1;
+}
+
 // wait_answer gives the answer, or NULL with an exception.
 static px_request *wait_answer(px_kernel *kernel)
 {
-    struct pollfd item = {.fd = px_mailbox_fd(&kernel->answers), .events = POLLIN};
     for (;;) {
-        int n;
-        Py_BEGIN_ALLOW_THREADS n = poll(&item, 1, -1);
-        Py_END_ALLOW_THREADS if (n < 0 && errno == EINTR)
-        {
-            if (PyErr_CheckSignals() < 0) {
-                return NULL;
-            }
-            continue;
+        if (wait_readable(px_mailbox_fd(&kernel->answers)) < 0) {
+            return NULL;
         }
         px_letter *letter = px_mailbox_take_one(&kernel->answers);
         if (letter != NULL) {
