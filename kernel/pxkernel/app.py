@@ -66,9 +66,16 @@ class IPKernelApp(BaseIPythonApplication, InteractiveShellApp):
     aliases: ClassVar[Any] = {**base_aliases, **shell_aliases}
 
     @classmethod
+    def initialized(cls) -> bool:
+        """True in every kernel: ``instance`` makes what is not there yet."""
+        from pxkernel.kernel import Kernel
+
+        return Kernel.initialized() or super().initialized()
+
+    @classmethod
     def instance(cls, *args: Any, **kwargs: Any) -> Any:
         """The application of this process, made when first asked for."""
-        made = not cls.initialized()
+        made = not super().initialized()
         app = super().instance(*args, **kwargs)
         if made and not args:
             app.attach()
