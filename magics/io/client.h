@@ -28,6 +28,7 @@
 #include "px/link.h"
 #include "px/loop.h"
 #include "px/session.h"
+#include "px/terms.h"
 #include "px/time.h"
 
 #include <signal.h>
@@ -76,6 +77,8 @@ struct px_task {
     char *label; // NULL when it has none
     double submitted;
     px_targets targets;
+    bool balanced;            // one slot, whose engine is own_engine:
+    uint32_t own_engine;      // guarded; that of the last message, at first PX_NO_ENGINE
     bool shows;               // outputs are shown as they come
     bool prefix;              // … with `[stdout:k] `
     const px_kernel_api *api; // NULL: outputs are queued in `live`
@@ -142,6 +145,9 @@ void px_client_engines(px_client *client, px_buf *out);
 void px_client_engine_ids(px_client *client, px_buf *out);
 uint64_t px_client_changed(px_client *client);
 
+// PX_NO_ENGINE stands for the engine of a balanced task that no engine has answered yet.
+#define PX_NO_ENGINE UINT32_MAX
+
 // px_submission is one request to send. Everything is borrowed for the call; buffers are
 // referenced.
 typedef struct px_submission {
@@ -157,6 +163,11 @@ typedef struct px_submission {
     bool prefix;
     const px_kernel_api *api;
     px_parent *parent; // a reference is taken over when the call succeeds
+    // balanced: the controller chooses one engine, of targets or (none named) of all. terms may be
+    // NULL; tasks are its n_after + n_follow numbers.
+    bool balanced;
+    const px_terms *terms;
+    const uint64_t *tasks;
 } px_submission;
 
 // px_client_submit sends it, from the calling thread. The task has one reference, the caller's; it

@@ -138,7 +138,11 @@ static void serve_lost(px_client *client, px_task *task, uint32_t slot, const px
         px_buf_append_str(&evalue, px_json_string(json, "evalue", ""));
     }
     if (evalue.size == 0) {
-        px_buf_printf(&evalue, "engine %u died", engine);
+        if (engine == PX_NO_ENGINE) {
+            px_buf_append_str(&evalue, "the task was lost before an engine had it");
+        } else {
+            px_buf_printf(&evalue, "engine %u died", engine);
+        }
     }
     px_buf_append(&evalue, "", 1);
     px_task *done = NULL;
@@ -209,19 +213,35 @@ static void serve_output(px_client *client, px_task *task, uint32_t slot, px_fra
     keep(task, slot, message, false, NULL, self);
 }
 
+// slot_of finds the slot of an engine. A balanced task has one, whose engine is the one that we
+// hear from.
+static uint32_t slot_of(px_task *task, uint32_t engine)
+{
+    if (!task->balanced) {
+        return px_targets_slot(&task->targets, engine);
+    }
+    if (engine != PX_NO_ENGINE) {
+        px_task_lock(task);
+        task->own_engine = engine;
+        px_task_unlock(task);
+    }
+    return 0;
+}
+
 // serve is one message. Frees or takes frames.
 static void serve(px_client *client, px_frames *frames, const px_waiter *self)
 {
     px_route route;
-    if (px_route_decode(px_frames_get(frames, PX_AT_ROUTE), &route) != PX_OK || route.n != 1) {
+    if (px_route_decode(px_frames_get(frames, PX_AT_ROUTE), &route) != PX_OK ||
+        (route.n != 1 && (route.kind != PX_ROUTE_LOST || route.n != 0))) {
         if (px_log_once(&client->bad_messages)) {
             px_log_warning("message dropped", "cause=\"bad route frame\"");
         }
         return;
     }
-    uint32_t engine = px_route_engine(&route, 0);
+    uint32_t engine = route.n == 1 ? px_route_engine(&route, 0) : PX_NO_ENGINE;
     px_task *task = px__task_find(client, route.task);
-    uint32_t slot = task != NULL ? px_targets_slot(&task->targets, engine) : PX_NO_SLOT;
+    uint32_t slot = task != NULL ? slot_of(task, engine) : PX_NO_SLOT;
     bool segments = route.kind == PX_ROUTE_REPLY && (route.flags & PX_ROUTE_SEGMENTS) != 0;
     if (slot != PX_NO_SLOT) {
         switch (route.kind) {

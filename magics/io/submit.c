@@ -31,7 +31,7 @@ px_err px__compose(px_client *client, const px_route *route, const uint32_t *eng
 static px_err task_new(px_client *client, const px_submission *submission, px_task **ret_task,
                        px_error *reterr)
 {
-    uint32_t n = submission->n_targets;
+    uint32_t n = submission->balanced ? 1 : submission->n_targets;
     size_t size = sizeof(px_task) + n * (sizeof(px_slot) + sizeof(uint32_t));
     px_task *task = calloc(1, size);
     if (task == NULL) {
@@ -40,7 +40,12 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
     }
     task->slots = (px_slot *)(void *)(task + 1);
     uint32_t *engines = (uint32_t *)(void *)(task->slots + n);
-    memcpy(engines, submission->targets, n * sizeof *engines);
+    if (submission->balanced) {
+        task->own_engine = PX_NO_ENGINE;
+        engines = &task->own_engine;
+    } else {
+        memcpy(engines, submission->targets, n * sizeof *engines);
+    }
     uint32_t twice = 0;
     px_err err = px_targets_init(&task->targets, engines, n, &twice);
     if (err == PX_OK && submission->label != NULL && submission->label[0] != '\0') {
@@ -59,6 +64,7 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
     (void)clock_gettime(CLOCK_REALTIME, &now);
     task->submitted = (double)now.tv_sec + (double)now.tv_nsec / (double)PX_NS_PER_S;
     task->client = px_client_ref(client);
+    task->balanced = submission->balanced;
     task->shows = submission->shows;
     task->prefix = submission->prefix;
     task->api = submission->shows && submission->parent != NULL ? submission->api : NULL;
@@ -70,7 +76,7 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
 
 static px_err check(const px_submission *submission, px_error *reterr)
 {
-    if (submission->n_targets == 0) {
+    if (submission->n_targets == 0 && !submission->balanced) {
         return px_error_set(reterr, PX_EINVAL,
                             "no targets: the view has no engine (is one registered? see "
                             "Client.ids, or `pxcluster status`)");
@@ -125,23 +131,51 @@ static void retreat(px_client *client, px_task *task)
     px__settle(done);
 }
 
+// push takes frame, or drops it when it cannot be pushed.
+static px_err push(px_frames *frames, px_bytes *frame)
+{
+    px_err err = px_frames_push(frames, frame);
+    if (err != PX_OK) {
+        px_bytes_unref(frame);
+    }
+    return err;
+}
+
+// push_route begins a request: its route, and its terms if it has any.
+static px_err push_route(const px_route *route, const px_submission *submission, px_frames *frames)
+{
+    px_bytes *frame = NULL;
+    PX_TRY(px_route_encode(route, submission->targets, &frame));
+    PX_TRY(push(frames, frame));
+    if ((route->flags & PX_ROUTE_TERMS) == 0) {
+        return PX_OK;
+    }
+    PX_TRY(px_terms_encode(submission->terms, submission->tasks, &frame));
+    return push(frames, frame);
+}
+
 // send composes and sends. sending held.
 static px_err send(px_client *client, px_task *task, const px_submission *submission,
                    px_frames *buffers, px_error *reterr)
 {
     px_session_next_id(client->composer, task->msg_id);
     PX_TRY(enter(client, task, reterr));
-    const px_route route = {.kind = PX_ROUTE_REQUEST,
-                            .flags = task->bulk.n > 0 ? PX_ROUTE_SEGMENTS : 0,
+    bool has_terms = submission->balanced && submission->terms != NULL;
+    int flags = (task->bulk.n > 0 ? PX_ROUTE_SEGMENTS : 0) | (has_terms ? PX_ROUTE_TERMS : 0);
+    const px_route route = {.kind = submission->balanced ? PX_ROUTE_TASK : PX_ROUTE_REQUEST,
+                            .flags = (uint16_t)flags,
                             .client = client->id,
                             .task = task->entry.id,
-                            .n = task->targets.n};
+                            .n = submission->n_targets};
     const px_outgoing outgoing = {.msg_type = submission->msg_type,
                                   .metadata = submission->metadata,
                                   .content = submission->content,
                                   .msg_id = task->msg_id};
     PX_AUTO_FRAMES frames = {0};
-    px_err err = px__compose(client, &route, task->targets.engines, &outgoing, &frames);
+    px_err err = push_route(&route, submission, &frames);
+    if (err == PX_OK) {
+        err = px_session_compose(client->composer, &outgoing, &frames);
+    }
     if (err == PX_OK) {
         err = px_frames_share(&frames, buffers, 0, px_frames_count(buffers));
     }

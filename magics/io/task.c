@@ -121,6 +121,15 @@ static void copy_told(void *context, const char *key, const px_json *value)
     }
 }
 
+static void write_engine(px_jsonw *w, const char *key, uint32_t engine)
+{
+    if (engine == PX_NO_ENGINE) {
+        px_jsonw_key_string(w, key, NULL);
+    } else {
+        px_jsonw_key_int(w, key, engine);
+    }
+}
+
 void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_json *told,
                    px_task **done)
 {
@@ -129,20 +138,21 @@ void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_js
     if (task->label != NULL) {
         px_buf_printf(&sentence, ", while it ran %s", task->label);
     }
-    int64_t engine = task->targets.engines[slot];
+    uint32_t engine = task->targets.engines[slot];
     px_jsonw w = px_jsonw_to(&task->slots[slot].substitute);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "status", "error");
-    px_jsonw_key_string(&w, "ename", "EngineError");
+    px_jsonw_key_string(
+        &w, "ename", told != NULL ? px_json_string(told, "ename", "EngineError") : "EngineError");
     px_jsonw_key(&w, "evalue");
     px_jsonw_slice(&w, px_buf_slice(&sentence));
     px_jsonw_key(&w, "traceback");
     px_jsonw_array(&w);
     px_jsonw_end_array(&w);
-    px_jsonw_key_int(&w, "engine", engine);
+    write_engine(&w, "engine", engine);
     px_jsonw_key(&w, "engine_info");
     px_jsonw_object(&w);
-    px_jsonw_key_int(&w, "engine_id", engine);
+    write_engine(&w, "engine_id", engine);
     px_jsonw_end_object(&w);
     if (told != NULL) {
         px_json_each(told, copy_told, &w);

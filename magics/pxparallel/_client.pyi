@@ -54,6 +54,13 @@ class Connection:
         output: str = "keep",
         label: str = "",
         prefix: bool = True,
+        balanced: bool = False,
+        retries: int = 0,
+        timeout: float = 0.0,
+        after: Sequence[int] = (),
+        follow: Sequence[int] = (),
+        after_rule: int = 0,
+        follow_rule: int = 0,
     ) -> Task:
         """Send one request to all targets: one send whatever their number.
 
@@ -65,6 +72,12 @@ class Connection:
         ``[stdout:k] `` prefixes (docs/client.md); without the capsule they are queued for
         ``Task.take_output``. The first outputs of several engines are held back for 15 ms at most
         and shown in the order of the targets. ``prefix`` False leaves the prefixes out.
+
+        ``balanced``: the controller chooses one engine, of ``targets`` or (when empty) of all; the
+        task has one slot, and its ``targets`` is empty until an engine has answered. ``retries``:
+        how often it may run again after its engine died. ``after`` and ``follow`` are ids of tasks
+        of this connection that it waits for, or whose engine it wants; ``timeout`` limits that
+        wait. Rules: a sum of 1 (any of them, else all), 2 (successes count), 4 (failures count).
 
         ValueError: no target, one named twice, too many buffers. ConnectionClosed.
         """

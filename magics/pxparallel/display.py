@@ -227,8 +227,8 @@ class ErrorPrinter:
         items = [error._as_item(one) for one in errors]
         ename, evalue, traceback, _ = items[0]
         label = error._label([item[3] for item in items])
-        # Where IPython's terminal shows tracebacks, and where kernels do.
-        file = sys.stderr if in_notebook() else sys.stdout
+
+        file = sys.stderr
         if same in self._full:
             print(f"{label} {ename}: {evalue} (as {self._full[same]})", file=file)
         elif len(self._full) < error.CompositeError.tb_limit:

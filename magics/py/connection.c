@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// From this many bytes of content and buffers on, submit lets go of the GIL while it copies and
-// sends.
-enum { LET_GO = 1 << 18 };
-
 static const px_client_hooks hooks = {.task_done = px_callbacks_hook};
 
 static bool ask_signals(void *context)
@@ -87,8 +83,8 @@ static void connection_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-// client_of is NULL with an exception for an object whose __init__ did not succeed.
-static px_client *client_of(PyObject *object)
+// px_client_of is NULL with an exception for an object whose __init__ did not succeed.
+px_client *px_client_of(PyObject *object)
 {
     px_client *client = ((px_connection_object *)(void *)object)->client;
     if (client == NULL) {
@@ -100,7 +96,7 @@ static px_client *client_of(PyObject *object)
 static PyObject *connection_engine_ids(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL) {
         return NULL;
     }
@@ -124,7 +120,7 @@ static PyObject *connection_engine_ids(PyObject *object, PyObject *unused)
 static PyObject *connection_engines(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL) {
         return NULL;
     }
@@ -136,7 +132,7 @@ static PyObject *connection_engines(PyObject *object, PyObject *unused)
 static PyObject *connection_changed(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     return client != NULL ? PyLong_FromUnsignedLongLong(px_client_changed(client)) : NULL;
 }
 
@@ -144,7 +140,7 @@ static PyObject *connection_wait_changed(PyObject *object, PyObject *args)
 {
     unsigned long long seen = 0;
     PyObject *timeout = NULL;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL || !PyArg_ParseTuple(args, "KO:wait_changed", &seen, &timeout)) {
         return NULL;
     }
@@ -153,198 +149,6 @@ static PyObject *connection_wait_changed(PyObject *object, PyObject *args)
         return NULL;
     }
     return PyBool_FromLong(px_client_changed(client) > seen);
-}
-
-// arguments of submit, borrowed but for buffers.
-typedef struct arguments {
-    const char *msg_type;
-    PyObject *targets;
-    PyObject *content;
-    PyObject *metadata;
-    PyObject *buffers;
-    const char *output;
-    const char *label;
-    int prefix;
-} arguments;
-
-static int parse(PyObject *args, PyObject *kwargs, arguments *ret)
-{
-    static char *names[] = {"msg_type", "targets", "content", "metadata", "buffers",
-                            "output",   "label",   "prefix",  NULL};
-    *ret = (arguments){.output = "keep", .label = "", .prefix = 1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|S$SOssp:submit", names, &ret->msg_type,
-                                     &ret->targets, &ret->content, &ret->metadata, &ret->buffers,
-                                     &ret->output, &ret->label, &ret->prefix)) {
-        return -1;
-    }
-    if (strcmp(ret->output, "keep") != 0 && strcmp(ret->output, "stream") != 0) {
-        (void)PyErr_Format(PyExc_ValueError, "output is 'keep' or 'stream', not '%s'", ret->output);
-        return -1;
-    }
-    return 0;
-}
-
-static px_slice slice_of(PyObject *bytes)
-{
-    if (bytes == NULL) {
-        return PX_SLICE_LITERAL("{}");
-    }
-    return px_slice_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-}
-
-// take_targets gives a list of engine ids to free, or NULL with an exception.
-static uint32_t *take_targets(PyObject *sequence, uint32_t *ret_n)
-{
-    PyObject *fast = PySequence_Fast(sequence, "targets must be a sequence of engine ids");
-    if (fast == NULL) {
-        return NULL;
-    }
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
-    uint32_t *ids = malloc(((size_t)n + 1) * sizeof *ids);
-    if (ids == NULL) {
-        Py_DECREF(fast);
-        (void)PyErr_NoMemory();
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        unsigned long id = PyLong_AsUnsignedLong(PySequence_Fast_GET_ITEM(fast, i));
-        if (id > UINT32_MAX) {
-            if (!PyErr_Occurred()) {
-                (void)PyErr_Format(PyExc_ValueError, "%lu is no engine's id", id);
-            }
-            free(ids);
-            Py_DECREF(fast);
-            return NULL;
-        }
-        ids[i] = (uint32_t)id;
-    }
-    Py_DECREF(fast);
-    *ret_n = (uint32_t)n;
-    return ids;
-}
-
-// px_byteses is a list of references.
-typedef struct byteses {
-    px_bytes **items;
-    size_t n;
-    size_t size; // of all together
-} byteses;
-
-static void byteses_done(byteses *list)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        px_bytes_unref(list->items[i]);
-    }
-    free(list->items);
-    px_buffers_release();
-}
-
-static int take_buffers(PyObject *sequence, byteses *ret)
-{
-    *ret = (byteses){0};
-    if (sequence == NULL) {
-        return 0;
-    }
-    PyObject *fast = PySequence_Fast(sequence, "buffers must be a sequence");
-    if (fast == NULL) {
-        return -1;
-    }
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
-    int result = 0;
-    ret->items = calloc((size_t)n + 1, sizeof *ret->items);
-    if (ret->items == NULL) {
-        (void)PyErr_NoMemory();
-        result = -1;
-    }
-    for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
-        px_bytes *bytes = px_buffer_take(PySequence_Fast_GET_ITEM(fast, i));
-        if (bytes == NULL) {
-            result = -1;
-            break;
-        }
-        ret->items[ret->n++] = bytes;
-        ret->size += px_bytes_slice(bytes).size;
-    }
-    Py_DECREF(fast);
-    return result;
-}
-
-// kernel_api is the kernel's capsule when there is a kernel in this process, else NULL. It is never
-// imported for us.
-static const px_kernel_api *kernel_api(px_module *module)
-{
-    if (module->api != NULL) {
-        return module->api;
-    }
-    PyObject *modules = PyImport_GetModuleDict(); // borrowed
-    if (PyDict_GetItemString(modules, "pxkernel._kernel") == NULL) {
-        return NULL;
-    }
-    const px_kernel_api *api = PyCapsule_Import(PX_KERNEL_API_NAME, 0);
-    if (api == NULL) {
-        PyErr_Clear(); // a kernel without it: outputs are queued
-        return NULL;
-    }
-    module->api = api->version == PX_KERNEL_API_VERSION ? api : NULL;
-    return module->api;
-}
-
-static PyObject *send(PyObject *object, px_client *client, px_submission *submission, size_t size)
-{
-    px_module *module = px_module_of(Py_TYPE(object));
-    if (submission->shows) {
-        submission->api = kernel_api(module);
-        submission->parent = submission->api != NULL ? submission->api->parent_current() : NULL;
-    }
-    px_task *task = NULL;
-    px_error error = {0};
-    px_err err;
-    if (size >= LET_GO) {
-        Py_BEGIN_ALLOW_THREADS;
-        err = px_client_submit(client, submission, &task, &error);
-        Py_END_ALLOW_THREADS;
-    } else {
-        err = px_client_submit(client, submission, &task, &error);
-    }
-    if (err != PX_OK) {
-        if (submission->parent != NULL) {
-            submission->api->parent_unref(submission->parent);
-        }
-        return px_raise(module, err, &error);
-    }
-    return px_task_wrap(module, task, object);
-}
-
-static PyObject *connection_submit(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    arguments given;
-    px_client *client = client_of(object);
-    if (client == NULL || parse(args, kwargs, &given) != 0) {
-        return NULL;
-    }
-    uint32_t n_targets = 0;
-    uint32_t *targets = take_targets(given.targets, &n_targets);
-    if (targets == NULL) {
-        return NULL;
-    }
-    byteses buffers;
-    PyObject *task = NULL;
-    if (take_buffers(given.buffers, &buffers) == 0) {
-        px_submission submission = {.msg_type = given.msg_type,
-                                    .targets = targets,
-                                    .n_targets = n_targets,
-                                    .content = slice_of(given.content),
-                                    .metadata = slice_of(given.metadata),
-                                    .buffers = buffers.items,
-                                    .n_buffers = buffers.n,
-                                    .label = given.label,
-                                    .shows = strcmp(given.output, "stream") == 0,
-                                    .prefix = given.prefix != 0};
-        task = send(object, client, &submission, buffers.size + submission.content.size);
-    }
-    byteses_done(&buffers);
-    free(targets);
-    return task;
 }
 
 // answer makes the result of control(), or its exception.
@@ -381,7 +185,7 @@ static PyObject *connection_control(PyObject *object, PyObject *args, PyObject *
     const char *msg_type = NULL;
     PyObject *content = NULL;
     double timeout = 10.0;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "s|Sd:control", names,
                                                        &msg_type, &content, &timeout)) {
         return NULL;
@@ -389,7 +193,7 @@ static PyObject *connection_control(PyObject *object, PyObject *args, PyObject *
     px_module *module = px_module_of(Py_TYPE(object));
     px_ask ask = {0};
     px_error error = {0};
-    px_err err = px_client_ask(client, msg_type, slice_of(content), &ask, &error);
+    px_err err = px_client_ask(client, msg_type, px_json_or_empty(content), &ask, &error);
     if (err != PX_OK) {
         return px_raise(module, err, &error);
     }
@@ -419,14 +223,14 @@ static PyObject *connection_close(PyObject *object, PyObject *unused)
 static PyObject *get_client_id(PyObject *object, void *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     return client != NULL ? PyLong_FromUnsignedLong(px_client_id(client)) : NULL;
 }
 
 static PyObject *get_cluster(PyObject *object, void *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL) {
         return NULL;
     }
@@ -438,7 +242,7 @@ static PyObject *get_cluster(PyObject *object, void *unused)
 static PyObject *get_session(PyObject *object, void *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     return client != NULL ? PyUnicode_FromString(px_client_session(client)) : NULL;
 }
 
@@ -452,7 +256,7 @@ static PyObject *get_closed(PyObject *object, void *unused)
 static PyObject *get_close_reason(PyObject *object, void *unused)
 {
     (void)unused;
-    px_client *client = client_of(object);
+    px_client *client = px_client_of(object);
     if (client == NULL) {
         return NULL;
     }
@@ -467,7 +271,7 @@ static PyMethodDef connection_methods[] = {
     {"changed", connection_changed, METH_NOARGS, "A counter of notifications."},
     {"wait_changed", connection_wait_changed, METH_VARARGS,
      "Wait until changed() > seen; False on time-out."},
-    {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_VARARGS | METH_KEYWORDS,
+    {"submit", (PyCFunction)(void (*)(void))px_connection_submit, METH_VARARGS | METH_KEYWORDS,
      "Send one request to all targets."},
     {"control", (PyCFunction)(void (*)(void))connection_control, METH_VARARGS | METH_KEYWORDS,
      "Ask the controller; the reply's content."},

@@ -35,6 +35,14 @@ extern PyType_Spec px_connection_spec;
 extern PyType_Spec px_task_spec;
 extern PyType_Spec px_bytes_spec;
 
+// px_client_of is the client of a Connection; NULL with an exception if its __init__ did not
+// succeed.
+px_client *px_client_of(PyObject *object);
+// px_connection_submit is the method Connection.submit.
+PyObject *px_connection_submit(PyObject *object, PyObject *args, PyObject *kwargs);
+// px_json_or_empty is the text of a bytes object; `{}` for NULL.
+px_slice px_json_or_empty(PyObject *bytes);
+
 // px_raise sets the exception that fits err; error's text if it has one. Returns NULL.
 PyObject *px_raise(px_module *module, px_err err, const px_error *error);
 // px_json_value parses JSON text.

@@ -430,9 +430,16 @@ static PyObject *get_msg_id(PyObject *object, void *unused)
 static PyObject *get_targets(PyObject *object, void *unused)
 {
     (void)unused;
-    const px_task *task = task_of(object);
-    PyObject *targets = PyTuple_New((Py_ssize_t)task->targets.n);
-    for (uint32_t i = 0; targets != NULL && i < task->targets.n; i++) {
+    px_task *task = task_of(object);
+    uint32_t n = task->targets.n;
+    if (task->balanced) {
+        px_task_lock(task);
+        uint32_t engine = task->own_engine;
+        px_task_unlock(task);
+        return engine != PX_NO_ENGINE ? Py_BuildValue("(I)", engine) : PyTuple_New(0);
+    }
+    PyObject *targets = PyTuple_New((Py_ssize_t)n);
+    for (uint32_t i = 0; targets != NULL && i < n; i++) {
         PyObject *id = PyLong_FromUnsignedLong(task->targets.engines[i]);
         if (id == NULL) {
             Py_CLEAR(targets);
