@@ -157,6 +157,15 @@ static void serve_work(hub *h, px_frames *frames)
         h->over = true;
         return;
     }
+    if (route.kind == PX_ROUTE_TASK) {
+        px_terms terms = {0};
+        if ((route.flags & PX_ROUTE_TERMS) != 0) {
+            ok(px_terms_decode(px_frames_get(&request->frames, 1), &terms));
+        }
+        // Chosen: engine 40 and the number of tasks that it depends on.
+        reply(h, request, &route, 40 + terms.n_after + terms.n_follow);
+        return;
+    }
     for (uint32_t i = 0; i < route.n; i++) {
         if (!wants(request, "hang")) {
             reply(h, request, &route, px_route_engine(&route, i));
@@ -539,6 +548,32 @@ START_TEST(test_client__bad_targets_are_refused)
 }
 END_TEST
 
+START_TEST(test_client__a_balanced_task_learns_its_engine)
+{
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    const px_terms terms = {.retries = 1, .n_after = 1, .n_follow = 1};
+    const uint64_t others[] = {1, 2};
+    px_submission submission = {.msg_type = "apply_request",
+                                .content = PX_SLICE_LITERAL("{\"do\":\"say\"}"),
+                                .balanced = true};
+    for (uint32_t i = 0; i < 2; i++) {
+        px_task *task = NULL;
+        submission.terms = i == 0 ? NULL : &terms;
+        submission.tasks = others;
+        ok(px_client_submit(client, &submission, &task, NULL));
+        ok(wait_all(task, 10 * PX_NS_PER_S));
+        ck_assert_int_eq(px_task_status(task, 0), PX_SLOT_OK);
+        ck_assert_uint_eq(task->own_engine, 40 + 2 * i);
+        expect_text(px_buf_slice(&task->slots[0].outputs.first->text), "hi\n");
+        px_task_unref(task);
+    }
+    client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
 enum { N_THREADS = 4, N_EACH = 400 };
 
 static void *submit_many(void *context)
@@ -618,14 +653,17 @@ START_TEST(test_client__closing_ends_the_waits_of_other_threads)
 }
 END_TEST
 
-UNIT_MAIN(
-    "client", test_client__replies_fill_the_slots, test_client__outputs_are_there_when_the_reply_is,
-    test_client__a_dead_engine_fills_its_slot_with_the_cause,
-    test_client__a_forged_reply_ends_the_wait_with_an_error,
-    test_client__the_end_of_the_controller_ends_every_wait,
-    test_client__a_wait_can_time_out_and_go_on, test_client__large_results_are_mapped_and_released,
-    test_client__large_buffers_are_sent_in_segments_and_closed,
-    test_client__engines_follow_the_notifications, test_client__the_controller_answers_questions,
-    test_client__who_asked_is_told_when_a_task_is_done,
-    test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
-    test_client__threads_share_a_connection, test_client__closing_ends_the_waits_of_other_threads)
+UNIT_MAIN("client", test_client__replies_fill_the_slots,
+          test_client__outputs_are_there_when_the_reply_is,
+          test_client__a_dead_engine_fills_its_slot_with_the_cause,
+          test_client__a_forged_reply_ends_the_wait_with_an_error,
+          test_client__the_end_of_the_controller_ends_every_wait,
+          test_client__a_wait_can_time_out_and_go_on,
+          test_client__large_results_are_mapped_and_released,
+          test_client__large_buffers_are_sent_in_segments_and_closed,
+          test_client__engines_follow_the_notifications,
+          test_client__the_controller_answers_questions,
+          test_client__who_asked_is_told_when_a_task_is_done,
+          test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
+          test_client__a_balanced_task_learns_its_engine, test_client__threads_share_a_connection,
+          test_client__closing_ends_the_waits_of_other_threads)
