@@ -23,7 +23,7 @@ from typing import Any
 
 from . import _remote as remote
 from . import error
-from .results import METADATA_KEYS, ExecuteReply, slot_metadata
+from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_metadata
 
 PROGRESS_AFTER = 2.0
 """Seconds after which a blocking map in IPython shows a progress bar."""
@@ -61,7 +61,8 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
     try:
         client._abort_tasks({task.id for task, _ in pending}, interrupt=signal == "SIGINT")
         _settle(pending, 0.05)
-        engines = {task.targets[index] for task, index in pending if not task.slot_done(index)}
+        engines = {engine_of(task, index) for task, index in pending if not task.slot_done(index)}
+        engines.discard(None)
         if engines:
             client._signal(signal, sorted(engines))
             _settle(pending, 2.0)
@@ -239,7 +240,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             try:
                 self._values[position] = self._decode(task, index)
             except Exception as failed:
-                failed.add_note(f"while unpickling the result of engine {task.targets[index]}")
+                failed.add_note(f"while unpickling the result of engine {engine_of(task, index)}")
                 self._errors[position] = failed
         else:
             reply = task.reply(index)
@@ -310,9 +311,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             return failed
         return None
 
-    def get_dict(self, timeout: float | None = -1) -> dict[int, Any]:
+    def get_dict(self, timeout: float | None = -1) -> dict[Any, Any]:
         """Results by engine id."""
-        engines = [task.targets[index] for task, index in self._slots]
+        engines = [engine_of(task, index) for task, index in self._slots]
         for engine in engines:
             if engines.count(engine) > 1:
                 raise ValueError(
@@ -322,7 +323,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return dict(zip(engines, [values] if self._single else values, strict=True))
 
     @property
-    def result_dict(self) -> dict[int, Any]:
+    def result_dict(self) -> dict[Any, Any]:
         """``get_dict()``."""
         return self.get_dict()
 
@@ -694,7 +695,7 @@ async def _answered(part: AsyncResult) -> None:
 
 
 def _msg_id(task: Any, index: int) -> str:
-    return str(task.msg_id) if task.n == 1 else f"{task.msg_id}_{task.targets[index]}"
+    return slot_ids(task.msg_id, task.targets)[index]
 
 
 def _deadline(timeout: float | None) -> float | None:

@@ -321,13 +321,29 @@ def _label(infos: Sequence[dict[str, Any]]) -> str:
 _NEVER = (StopIteration, StopAsyncIteration)
 
 
+_OF_THE_CLUSTER = {
+    kind.__name__: kind
+    for kind in (
+        EngineError,
+        NoEnginesRegistered,
+        TaskAborted,
+        TaskTimeout,
+        UnmetDependency,
+        ImpossibleDependency,
+        DependencyTimeout,
+        InvalidDependency,
+    )
+}
+"""What the controller answers itself, by name."""
+
+
 @functools.lru_cache(maxsize=512)
 def _mixed(base: type[RemoteError], original: type[BaseException]) -> type[RemoteError]:
     """A subclass of both, that looks like ``base``; ``base`` alone where that cannot be."""
     if (
         not issubclass(original, Exception)
         or issubclass(original, _NEVER)
-        or (issubclass(original, KernelError) and original is not EngineError)
+        or issubclass(original, RemoteError)
         or original in (Exception, ExceptionGroup)
         or issubclass(original, BaseExceptionGroup)
     ):
@@ -354,7 +370,7 @@ def remote_error(
     """A RemoteError that is also of the original's type, with what the original carries."""
     if original is None:
         # Not sent along: the engine could not pickle it. Its type is known if it is Python's own.
-        kind = getattr(builtins, ename, None)
+        kind = getattr(builtins, ename, None) or _OF_THE_CLUSTER.get(ename)
         known = kind if isinstance(kind, type) and issubclass(kind, BaseException) else Exception
     else:
         known = type(original)
@@ -436,13 +452,12 @@ def engine_error(content: dict[str, Any]) -> EngineError:
 
 def error_of_reply(content: dict[str, Any], buffers: Sequence[Any] = ()) -> BaseException:
     """The exception that a reply with status error or aborted stands for."""
+    info = content.get("engine_info") or {}
     if content.get("status") == "aborted":
-        return TaskAborted("the task was aborted before it started")
+        return remote_error("TaskAborted", "the task was aborted before it started", "", info)
     ename = content.get("ename") or "Exception"
-    if "engine" in content and ename == "EngineError":
+    if ename == "EngineError" and not content.get("traceback"):
         return engine_error(content)
-    if ename == "TaskAborted":
-        return TaskAborted(content.get("evalue") or "the task was aborted")
     original: Any = None
     if buffers:
         from . import _remote as remote
@@ -457,7 +472,7 @@ def error_of_reply(content: dict[str, Any], buffers: Sequence[Any] = ()) -> Base
         ename,
         content.get("evalue") or "",
         content.get("traceback") or [],
-        content.get("engine_info") or {},
+        info,
         original,
     )
 

@@ -55,6 +55,17 @@ def _moment(stamp: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def slot_ids(msg_id: str, targets: tuple[int, ...]) -> list[str]:
+    """A message id for each answer: the message's own, or one for each of several engines."""
+    return [msg_id] if len(targets) < 2 else [f"{msg_id}_{engine}" for engine in targets]
+
+
+def engine_of(task: Any, index: int) -> int | None:
+    """The engine of a slot; None while a balanced task has none."""
+    targets = task.targets
+    return targets[index] if index < len(targets) else None
+
+
 class Results:
     """The last 10,000 asynchronous calls: their ids, and their results while somebody has them."""
 
@@ -63,7 +74,8 @@ class Results:
 
     def add(self, result: Any) -> None:
         """Note a call that was made just now."""
-        self._calls.append((weakref.ref(result), [(t.msg_id, t.targets) for t in result._tasks]))
+        tasks = [(task.msg_id, task.targets, task.id) for task in result._tasks]
+        self._calls.append((weakref.ref(result), tasks))
 
     def living(self) -> list[Any]:
         """Results that somebody still refers to, oldest first."""
@@ -72,11 +84,21 @@ class Results:
     def history(self) -> list[str]:
         """Ids of all, oldest first."""
         return [
-            msg_id if len(targets) == 1 else f"{msg_id}_{engine}"
+            msg
             for _, tasks in self._calls
-            for msg_id, targets in tasks
-            for engine in targets
+            for msg_id, targets, _ in tasks
+            for msg in slot_ids(msg_id, targets)
         ]
+
+    def task_ids(self, wanted: set[str]) -> dict[str, int]:
+        """Numbers of tasks by message id, as far as they are known here."""
+        return {
+            msg: number
+            for _, tasks in self._calls
+            for msg_id, targets, number in tasks
+            for msg in slot_ids(msg_id, targets)
+            if msg in wanted
+        }
 
     def outstanding(self) -> set[str]:
         """Ids of those that are not done."""
@@ -97,16 +119,15 @@ def slot_metadata(task: Any, index: int) -> Metadata:
             result = message["content"]
         elif kind in ("display_data", "update_display_data"):
             outputs.append(message["content"])
-    msg_id = task.msg_id if task.n == 1 else f"{task.msg_id}_{task.targets[index]}"
     done = bool(reply)
     return Metadata(
-        msg_id=msg_id,
+        msg_id=slot_ids(task.msg_id, task.targets)[index],
         submitted=_moment(task.submitted),
         started=_moment(described.get("started")),
         completed=_moment(header.get("date")),
         received=_moment(reply.get("received")),
         engine_uuid=described.get("engine"),
-        engine_id=task.targets[index],
+        engine_id=engine_of(task, index),
         follow=described.get("follow", []),
         after=described.get("after", []),
         status=content.get("status", "error" if done else None),

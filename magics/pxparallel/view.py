@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from . import _remote as remote
-from . import error, serialize
+from . import serialize
 from .asyncresult import (
     AsyncMapResult,
     AsyncResult,
@@ -509,4 +509,13 @@ def _name(function: Any) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-__all__ = ["BroadcastView", "DirectView", "View", "error"]
+def __getattr__(name: str) -> Any:
+    # ipyparallel has them all in one module.
+    if name in ("LazyMapIterator", "LoadBalancedView"):
+        from . import balanced
+
+        return getattr(balanced, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["BroadcastView", "DirectView", "View"]
