@@ -34,6 +34,7 @@ SHELL_TYPES = (
     "comm_msg",
     "comm_close",
     "apply_request",
+    "debug_request",
 )
 CONTROL_TYPES = tuple(
     name for name in SHELL_TYPES if not name.startswith(("comm_o", "comm_m", "comm_c"))
@@ -131,7 +132,6 @@ class IPythonKernel(Kernel):
     _execute_sleep = 0
     stop_on_error_timeout = 0.0
     _supports_kernel_subshells = False
-    debugger = None
     eventloop = None
     _aborting = False
 
@@ -158,6 +158,7 @@ class IPythonKernel(Kernel):
         self.msg_types = list(SHELL_TYPES)
         self.control_msg_types = list(CONTROL_TYPES)
         self._asyncio_lock: Any = None
+        self._debugger: Any = None
 
     # --- dispatch -------------------------------------------------------------------------------
     def dispatch(self, request: Any) -> Any:
@@ -184,6 +185,16 @@ class IPythonKernel(Kernel):
         if result is None or hasattr(result, "add_done_callback"):
             return result
         return self.create_task(result) if inspect.iscoroutine(result) else None
+
+    def serve_side(self, request: Any) -> None:
+        """Serve one request on the side thread, while the main thread runs a cell or is stopped."""
+        token = _kernel.set_parent(request.parent)
+        try:
+            getattr(self, f"_{request.msg_type}")(request)
+        except Exception as error:
+            self._failed(request, error)
+        finally:
+            _kernel.reset_parent(token)
 
     def _failed(self, request: Any, error: Exception) -> None:
         """A handler let ``error`` through: tell the log, and whoever waits for an answer."""
@@ -272,6 +283,18 @@ class IPythonKernel(Kernel):
     def _comm(self, name: str, request: Any) -> None:
         message = messages.from_request(request)
         getattr(self.comm_manager, name)(self.shell_stream, request.idents, message)
+
+    def _debug_request(self, request: Any) -> None:
+        request.reply(dumps(self.debugger.handle(request.content)))
+
+    @property
+    def debugger(self) -> Any:
+        """The debugger; debugpy is imported when a front end begins to debug."""
+        if self._debugger is None:
+            from pxkernel.debugger import Debugger
+
+            self._debugger = Debugger(self)
+        return self._debugger
 
     def _apply_request(self, request: Any) -> Any:
         from pxkernel import apply
