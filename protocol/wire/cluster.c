@@ -7,6 +7,8 @@
 // sweep and a start.
 #include "px/cluster.h"
 
+#include "little.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,35 +20,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static uint64_t get(const uint8_t *wire, int n_bytes)
-{
-    uint64_t number = 0;
-    for (int i = n_bytes - 1; i >= 0; i--) {
-        number = number << 8 | wire[i];
-    }
-    return number;
-}
-
-static void put(uint8_t *wire, uint64_t number, int n_bytes)
-{
-    for (int i = 0; i < n_bytes; i++) {
-        wire[i] = (uint8_t)(number >> (8 * i));
-    }
-}
-
 px_err px_route_decode(px_slice frame, px_route *ret_route)
 {
     if (frame.size < PX_ROUTE_SIZE || frame.data[0] != PX_ROUTE_VERSION) {
         return PX_EFORMAT;
     }
     const px_route route = {.kind = frame.data[1],
-                            .flags = (uint16_t)get(frame.data + 2, 2),
-                            .client = (uint32_t)get(frame.data + 4, 4),
-                            .task = get(frame.data + 8, 8),
-                            .n = (uint32_t)get(frame.data + 16, 4),
+                            .flags = (uint16_t)px__get(frame.data + 2, 2),
+                            .client = (uint32_t)px__get(frame.data + 4, 4),
+                            .task = px__get(frame.data + 8, 8),
+                            .n = (uint32_t)px__get(frame.data + 16, 4),
                             .engines = frame.data + PX_ROUTE_SIZE};
     if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_TASK ||
-        get(frame.data + 20, 4) != 0 || route.n > PX_ROUTE_MAX_ENGINES ||
+        px__get(frame.data + 20, 4) != 0 || route.n > PX_ROUTE_MAX_ENGINES ||
         frame.size != PX_ROUTE_SIZE + (size_t)4 * route.n) {
         return PX_EFORMAT;
     }
@@ -56,7 +42,7 @@ px_err px_route_decode(px_slice frame, px_route *ret_route)
 
 uint32_t px_route_engine(const px_route *route, uint32_t index)
 {
-    return (uint32_t)get(route->engines + (size_t)4 * index, 4);
+    return (uint32_t)px__get(route->engines + (size_t)4 * index, 4);
 }
 
 px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes **ret_frame)
@@ -69,13 +55,13 @@ px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes 
     PX_TRY(px_bytes_new(PX_ROUTE_SIZE + (size_t)4 * route->n, &wire, ret_frame));
     wire[0] = PX_ROUTE_VERSION;
     wire[1] = route->kind;
-    put(wire + 2, route->flags, 2);
-    put(wire + 4, route->client, 4);
-    put(wire + 8, route->task, 8);
-    put(wire + 16, route->n, 4);
-    put(wire + 20, 0, 4);
+    px__put(wire + 2, route->flags, 2);
+    px__put(wire + 4, route->client, 4);
+    px__put(wire + 8, route->task, 8);
+    px__put(wire + 16, route->n, 4);
+    px__put(wire + 20, 0, 4);
     for (uint32_t i = 0; i < route->n; i++) {
-        put(wire + PX_ROUTE_SIZE + (size_t)4 * i, engines[i], 4);
+        px__put(wire + PX_ROUTE_SIZE + (size_t)4 * i, engines[i], 4);
     }
     return PX_OK;
 }

@@ -10,6 +10,8 @@
 // A message is never torn: if its rest cannot be queued, the connection is broken on purpose.
 #include "link.h"
 
+#include "little.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +24,6 @@
 // their size.
 #define SEND_BUFFER (1 << 20)
 
-static void put(uint8_t *wire, uint64_t number, int n_bytes)
-{
-    for (int i = 0; i < n_bytes; i++) {
-        wire[i] = (uint8_t)(number >> (8 * i));
-    }
-}
-
 static size_t head_size_of(const px_frames *frames)
 {
     return PX__LINK_LEAD + 8 * frames->n;
@@ -36,10 +31,10 @@ static size_t head_size_of(const px_frames *frames)
 
 static void write_head(const px_frames *frames, uint8_t *head)
 {
-    put(head, PX__LINK_MAGIC, 4);
-    put(head + 4, frames->n, 4);
+    px__put(head, PX__LINK_MAGIC, 4);
+    px__put(head + 4, frames->n, 4);
     for (size_t i = 0; i < frames->n; i++) {
-        put(head + PX__LINK_LEAD + 8 * i, px_frames_get(frames, i).size, 8);
+        px__put(head + PX__LINK_LEAD + 8 * i, px_frames_get(frames, i).size, 8);
     }
 }
 

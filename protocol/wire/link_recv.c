@@ -4,6 +4,7 @@
 //
 // A head is believed only after its limits were checked: number of frames, sum of the sizes.
 #include "link.h"
+#include "little.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,15 +15,6 @@
 #define BUFFER_SIZE ((size_t)1 << 16)
 // From this much missing on, a frame is read in place.
 #define IN_PLACE ((size_t)1 << 13)
-
-static uint64_t get(const uint8_t *wire, int n_bytes)
-{
-    uint64_t number = 0;
-    for (int i = n_bytes - 1; i >= 0; i--) {
-        number = number << 8 | wire[i];
-    }
-    return number;
-}
 
 void px__inbox_done(px__inbox *in)
 {
@@ -59,8 +51,8 @@ static px_err read_head(px_link *link)
         return PX_EAGAIN;
     }
     const uint8_t *wire = in->buffer + in->from;
-    uint32_t n_frames = (uint32_t)get(wire + 4, 4);
-    if (get(wire, 4) != PX__LINK_MAGIC || n_frames == 0 || n_frames > PX_LINK_MAX_FRAMES) {
+    uint32_t n_frames = (uint32_t)px__get(wire + 4, 4);
+    if (px__get(wire, 4) != PX__LINK_MAGIC || n_frames == 0 || n_frames > PX_LINK_MAX_FRAMES) {
         return PX_EFORMAT;
     }
     size_t head_size = PX__LINK_LEAD + (size_t)8 * n_frames;
@@ -69,7 +61,7 @@ static px_err read_head(px_link *link)
     }
     PX_TRY(reserve_sizes(in, n_frames));
     for (uint32_t i = 0; i < n_frames; i++) {
-        in->sizes[i] = get(wire + PX__LINK_LEAD + (size_t)8 * i, 8);
+        in->sizes[i] = px__get(wire + PX__LINK_LEAD + (size_t)8 * i, 8);
         if (__builtin_add_overflow(total, in->sizes[i], &total) || total > link->max_bytes) {
             return PX_EFORMAT;
         }

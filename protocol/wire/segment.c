@@ -7,6 +7,8 @@
 // seals are what makes it safe to map: nobody can shrink it (no SIGBUS) or change it later.
 #include "px/segment.h"
 
+#include "little.h"
+
 #include "px/id.h"
 
 #include <errno.h>
@@ -121,29 +123,13 @@ px_err px_segment_create(px_slice bytes, int *ret_fd, px_segment_ref *ret_ref, p
     return PX_OK;
 }
 
-static void put(uint8_t *wire, uint64_t number, int n_bytes)
-{
-    for (int i = 0; i < n_bytes; i++) {
-        wire[i] = (uint8_t)(number >> (8 * i));
-    }
-}
-
-static uint64_t get(const uint8_t *wire, int n_bytes)
-{
-    uint64_t number = 0;
-    for (int i = n_bytes - 1; i >= 0; i--) {
-        number = number << 8 | wire[i];
-    }
-    return number;
-}
-
 void px_segment_encode(const px_segment_ref *ref, uint8_t ret_wire[PX_SEGMENT_REF_SIZE])
 {
-    put(ret_wire, ref->pid, 4);
-    put(ret_wire + 4, ref->fd, 4);
-    put(ret_wire + 8, ref->size, 8);
-    put(ret_wire + 16, ref->inode, 8);
-    put(ret_wire + 24, ref->nonce, 8);
+    px__put(ret_wire, ref->pid, 4);
+    px__put(ret_wire + 4, ref->fd, 4);
+    px__put(ret_wire + 8, ref->size, 8);
+    px__put(ret_wire + 16, ref->inode, 8);
+    px__put(ret_wire + 24, ref->nonce, 8);
 }
 
 px_err px_segment_decode(px_slice wire, px_segment_ref *ret_ref)
@@ -151,11 +137,11 @@ px_err px_segment_decode(px_slice wire, px_segment_ref *ret_ref)
     if (wire.size != PX_SEGMENT_REF_SIZE) {
         return PX_EFORMAT;
     }
-    const px_segment_ref ref = {.pid = (uint32_t)get(wire.data, 4),
-                                .fd = (uint32_t)get(wire.data + 4, 4),
-                                .size = get(wire.data + 8, 8),
-                                .inode = get(wire.data + 16, 8),
-                                .nonce = get(wire.data + 24, 8)};
+    const px_segment_ref ref = {.pid = (uint32_t)px__get(wire.data, 4),
+                                .fd = (uint32_t)px__get(wire.data + 4, 4),
+                                .size = px__get(wire.data + 8, 8),
+                                .inode = px__get(wire.data + 16, 8),
+                                .nonce = px__get(wire.data + 24, 8)};
     if (ref.pid == 0 || ref.pid > INT32_MAX || ref.fd > INT32_MAX || ref.size == 0 ||
         ref.size > SIZE_MAX / 2) {
         return PX_EFORMAT;

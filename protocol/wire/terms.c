@@ -2,23 +2,9 @@
 
 #include "px/terms.h"
 
+#include "little.h"
+
 #include <stddef.h>
-
-static uint64_t get(const uint8_t *wire, int n_bytes)
-{
-    uint64_t number = 0;
-    for (int i = n_bytes - 1; i >= 0; i--) {
-        number = number << 8 | wire[i];
-    }
-    return number;
-}
-
-static void put(uint8_t *wire, uint64_t number, int n_bytes)
-{
-    for (int i = 0; i < n_bytes; i++) {
-        wire[i] = (uint8_t)(number >> (8 * i));
-    }
-}
 
 px_err px_terms_decode(px_slice frame, px_terms *ret_terms)
 {
@@ -27,16 +13,17 @@ px_err px_terms_decode(px_slice frame, px_terms *ret_terms)
         return PX_EFORMAT;
     }
     const uint8_t *wire = frame.data;
-    const px_terms terms = {.retries = (uint32_t)get(wire, 4),
-                            .timeout_ms = (uint32_t)get(wire + 4, 4),
+    const px_terms terms = {.retries = (uint32_t)px__get(wire, 4),
+                            .timeout_ms = (uint32_t)px__get(wire + 4, 4),
                             .after_rule = wire[8],
                             .follow_rule = wire[9],
-                            .n_after = (uint32_t)get(wire + 12, 4),
-                            .n_follow = (uint32_t)get(wire + 16, 4),
+                            .n_after = (uint32_t)px__get(wire + 12, 4),
+                            .n_follow = (uint32_t)px__get(wire + 16, 4),
                             .tasks = wire + PX_TERMS_SIZE};
     size_t n = (size_t)terms.n_after + terms.n_follow;
     if ((terms.after_rule & ~rules) != 0 || (terms.follow_rule & ~rules) != 0 ||
-        get(wire + 10, 2) != 0 || n > PX_TERMS_MAX_TASKS || frame.size != PX_TERMS_SIZE + 8 * n) {
+        px__get(wire + 10, 2) != 0 || n > PX_TERMS_MAX_TASKS ||
+        frame.size != PX_TERMS_SIZE + 8 * n) {
         return PX_EFORMAT;
     }
     *ret_terms = terms;
@@ -45,7 +32,7 @@ px_err px_terms_decode(px_slice frame, px_terms *ret_terms)
 
 uint64_t px_terms_task(const px_terms *terms, uint32_t index)
 {
-    return get(terms->tasks + (size_t)8 * index, 8);
+    return px__get(terms->tasks + (size_t)8 * index, 8);
 }
 
 px_err px_terms_encode(const px_terms *terms, const uint64_t *tasks, px_bytes **ret_frame)
@@ -56,15 +43,15 @@ px_err px_terms_encode(const px_terms *terms, const uint64_t *tasks, px_bytes **
         return PX_ETOOBIG;
     }
     PX_TRY(px_bytes_new(PX_TERMS_SIZE + 8 * n, &wire, ret_frame));
-    put(wire, terms->retries, 4);
-    put(wire + 4, terms->timeout_ms, 4);
+    px__put(wire, terms->retries, 4);
+    px__put(wire + 4, terms->timeout_ms, 4);
     wire[8] = terms->after_rule;
     wire[9] = terms->follow_rule;
-    put(wire + 10, 0, 2);
-    put(wire + 12, terms->n_after, 4);
-    put(wire + 16, terms->n_follow, 4);
+    px__put(wire + 10, 0, 2);
+    px__put(wire + 12, terms->n_after, 4);
+    px__put(wire + 16, terms->n_follow, 4);
     for (size_t i = 0; i < n; i++) {
-        put(wire + PX_TERMS_SIZE + 8 * i, tasks[i], 8);
+        px__put(wire + PX_TERMS_SIZE + 8 * i, tasks[i], 8);
     }
     return PX_OK;
 }
