@@ -69,7 +69,9 @@ typedef struct px_kernel {
     px_outbox outbox;   // anyone to px-io
     px_capture capture;
     px_interrupt interrupt;
-    px_waiting waiting; // the requests in inbox
+    px_waiting waiting;                       // the requests in inbox
+    px_mailbox side;                          // px-io to px-side: px_request (io/side.c)
+    void *(*_Atomic side_body)(void *kernel); // the thread that serves it; NULL: nobody does
     px_io *io;
     atomic_bool exiting;  // a shutdown was requested
     atomic_bool restart;  // … in order to restart

@@ -64,6 +64,7 @@ static px_err start_kernel(const px_config *config, px_error *reterr)
     kernel->config = *config;
     px_must(px_mailbox_init(&kernel->inbox));
     px_must(px_mailbox_init(&kernel->answers));
+    px_must(px_mailbox_init(&kernel->side));
     px_must(px_outbox_init(&kernel->outbox));
     px_must(px_interrupt_init(&kernel->interrupt));
     px_must(px_waiting_init(&kernel->waiting));

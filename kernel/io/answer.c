@@ -161,10 +161,9 @@ static bool write_answer(px_io *io, px_channel channel, const px_message *messag
 // say_busy_again is for front ends that believe the last status they saw.
 static void say_busy_again(px_io *io)
 {
-    if (!io->transport->ops->statuses || !px_interrupt_busy(&io->kernel->interrupt)) {
-        return;
-    }
-    px_parent *running = px_outbox_current(&io->kernel->outbox);
+    px_interrupt *interrupt = &io->kernel->interrupt;
+    px_parent *running = px_interrupt_shown(interrupt);
+    px_interrupt_unlock(interrupt); // its idle can only be sent by this thread, later
     if (running != NULL) {
         px_io_status(io, running, "busy");
     }

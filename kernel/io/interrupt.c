@@ -64,6 +64,27 @@ bool px_interrupt_busy(px_interrupt *interrupt)
     return busy;
 }
 
+void px_interrupt_show(px_interrupt *interrupt, px_parent *parent)
+{
+    (void)px_parent_ref(parent);
+    (void)pthread_mutex_lock(&interrupt->lock);
+    px_parent *before = interrupt->shown;
+    interrupt->shown = parent;
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    px_parent_unref(before);
+}
+
+px_parent *px_interrupt_shown(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    return px_parent_ref(interrupt->shown);
+}
+
+void px_interrupt_unlock(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_unlock(&interrupt->lock);
+}
+
 // send_signal interrupts what runs. Lock held.
 static px_err send_signal(px_interrupt *interrupt, bool group)
 {

@@ -17,6 +17,7 @@ typedef struct px_interrupt {
     bool booting;   // no request has run yet: an interrupt waits for the first
     bool pending;
     const px_parent *running; // the request that is busy; compared, not kept
+    px_parent *shown;         // what front ends were told is running: until its `idle` is posted
 } px_interrupt;
 
 px_err px_interrupt_init(px_interrupt *interrupt);
@@ -27,6 +28,13 @@ bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running);
 // its way. px-main.
 void px_interrupt_end(px_interrupt *interrupt);
 bool px_interrupt_busy(px_interrupt *interrupt);
+// px_interrupt_show says that `busy` of parent is out, or with NULL that its `idle` is about to be
+// posted. px-main.
+void px_interrupt_show(px_interrupt *interrupt, px_parent *parent);
+// px_interrupt_shown gives the running request, whose `idle` is not posted yet: a new reference, or
+// NULL. Locks until px_interrupt_unlock, so that `idle` cannot be posted in between.
+px_parent *px_interrupt_shown(px_interrupt *interrupt);
+void px_interrupt_unlock(px_interrupt *interrupt);
 // px_interrupt_send interrupts what runs: our process group when we lead it (children too), else
 // the main thread. Any thread.
 px_err px_interrupt_send(px_interrupt *interrupt, bool group);

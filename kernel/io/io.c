@@ -285,6 +285,14 @@ static void refuse_subshell(px_io *io, px_request *request)
     px_io_status(io, request->parent, "idle");
 }
 
+static void post_request(px_io *io, px_request *request)
+{
+    if (!px_side_offer(io, request)) {
+        px_waiting_add(&io->kernel->waiting, request);
+        px_mailbox_post(&io->kernel->inbox, &request->letter);
+    }
+}
+
 void px_io_deliver(px_io *io, px_channel channel, px_message *message)
 {
     px_request *request = px_request_new(channel, message);
@@ -296,8 +304,7 @@ void px_io_deliver(px_io *io, px_channel channel, px_message *message)
     } else if (px_answer(io, channel, message, request->parent)) {
         px_request_free(request);
     } else {
-        px_waiting_add(&io->kernel->waiting, request);
-        px_mailbox_post(&io->kernel->inbox, &request->letter);
+        post_request(io, request);
     }
 }
 
@@ -347,6 +354,7 @@ static px_err add_sources(px_io *io)
     PX_TRY(
         px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "text", UINT64_MAX, 0, text_due, io, &io->text_timer));
+    PX_TRY(px_loop_add_timer(io->loop, "side", UINT64_MAX, 0, px_side_due, io, &io->side_timer));
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
         if (fd >= 0) {

@@ -22,7 +22,10 @@ struct px_io {
     px_session *verifier; // verifies; px-io
     pthread_mutex_t send_lock;
     pthread_t thread;
-    px_timer *text_timer;   // text waits at the end of the outbox
+    px_timer *text_timer; // text waits at the end of the outbox
+    px_timer *side_timer; // requests wait that may be served beside the running cell
+    bool side_armed;
+    bool side_runs;         // px-side was started
     px_timer *ending_timer; // a shutdown was requested: presses on
     int ending_step;
     px_log_gate bad_messages;
@@ -59,6 +62,11 @@ void px_answer_default(const px_config *config, px_buf *out);
 
 // abort.c: px_abort_tasks serves abort_request.
 void px_abort_tasks(px_io *io, px_slice content);
+
+// side.c: px_side_offer gives a request to px-side when that is its place, or arms the timer that
+// may do so later. True: it was taken.
+bool px_side_offer(px_io *io, px_request *request);
+void px_side_due(void *io, px_ns now);
 
 // ending.c: px_ending_begin ends the kernel politely, then less so. From any request or from
 // px-main by PX_NOTICE_EXIT.

@@ -63,15 +63,24 @@ px_request *px_request_new(px_channel channel, px_message *message)
 {
     px_request *request = px_need_zeroed(sizeof(*request));
     request->letter.kind = PX_NOTICE_REQUEST;
+    atomic_init(&request->refs, 1);
+    request->posted = px_now();
     request->channel = channel;
     request->parent = px_parent_new(channel, message);
     request->message = message;
     return request;
 }
 
+px_request *px_request_ref(px_request *request)
+{
+    (void)atomic_fetch_add_explicit(&request->refs, 1, memory_order_relaxed);
+    return request;
+}
+
 void px_request_free(px_request *request)
 {
-    if (request == NULL) {
+    if (request == NULL ||
+        atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     px_parent_unref(request->parent);

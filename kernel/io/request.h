@@ -41,7 +41,8 @@ typedef enum px_notice {
     PX_NOTICE_ABORT_END, // everything that was sent before the failed reply has been posted
     PX_NOTICE_EXIT,      // a shutdown was requested
     PX_NOTICE_RELEASE,   // buffers wait to be released under the GIL
-    PX_NOTICE_NUDGE      // nothing: look again
+    PX_NOTICE_NUDGE,     // nothing: look again
+    PX_NOTICE_LENT       // px_side_letter, in the side lane's box
 } px_notice;
 
 typedef struct px_request {
@@ -50,13 +51,23 @@ typedef struct px_request {
     px_parent *parent;
     px_message *message;
     char started[PX_STAMP_SIZE]; // when its handler began
-    bool taken_back;             // aborted while it waited (io/waiting.h, under its lock)
+    bool taken_back;             // aborted or lent while it waited (io/waiting.h, under its lock)
+    px_ns posted;                // when it began to wait
+    atomic_uint refs;
     struct px_request *prev, *next;
 } px_request;
 
+// px_side_letter is a reference to a request whose own letter is px-main's.
+typedef struct px_side_letter {
+    px_letter letter; // first
+    px_request *request;
+} px_side_letter;
+
 // px_request_new takes message.
 px_request *px_request_new(px_channel channel, px_message *message);
+// px_request_free drops a reference; px_request_ref adds one.
 void px_request_free(px_request *request);
+px_request *px_request_ref(px_request *request);
 // px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply`
 // appended.
 void px_reply_type(const char *msg_type, char *ret_type, size_t size);

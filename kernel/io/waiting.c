@@ -51,3 +51,35 @@ px_parent *px_waiting_take_back(px_waiting *waiting, px_match *match, void *cont
     (void)pthread_mutex_unlock(&waiting->lock);
     return parent;
 }
+
+bool px_waiting_may_lend(px_msg_type type)
+{
+    return type == PX_MSG_COMPLETE_REQUEST || type == PX_MSG_INSPECT_REQUEST ||
+           type == PX_MSG_IS_COMPLETE_REQUEST || type == PX_MSG_HISTORY_REQUEST ||
+           type == PX_MSG_COMM_INFO_REQUEST;
+}
+
+px_request *px_waiting_lend(px_waiting *waiting, px_ns before, bool *ret_left)
+{
+    px_request *lent = NULL;
+    bool left = false;
+    (void)pthread_mutex_lock(&waiting->lock);
+    for (px_request *at = waiting->first; at != NULL; at = at->next) {
+        if (!px_waiting_may_lend(at->message->type)) {
+            continue;
+        }
+        if (lent == NULL && at->posted < before) {
+            lent = at;
+        } else {
+            left = true;
+        }
+    }
+    if (lent != NULL) {
+        lent->taken_back = true;
+        DL_DELETE(waiting->first, lent);
+        (void)px_request_ref(lent);
+    }
+    (void)pthread_mutex_unlock(&waiting->lock);
+    *ret_left = left;
+    return lent;
+}

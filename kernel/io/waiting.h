@@ -30,4 +30,11 @@ bool px_waiting_begin(px_waiting *waiting, px_request *request);
 px_parent *px_waiting_take_back(px_waiting *waiting, px_match *match, void *context,
                                 char ret_reply_type[64]);
 
+// px_waiting_lend takes back one request that may be served beside px-main and was posted before
+// `before`; a reference of its own, or NULL. ret_left tells if such requests still wait. px-io.
+px_request *px_waiting_lend(px_waiting *waiting, px_ns before, bool *ret_left);
+// px_waiting_may_lend tells if a type may be served beside a running cell: questions that change
+// nothing.
+bool px_waiting_may_lend(px_msg_type type);
+
 #endif

@@ -166,7 +166,8 @@ static int module_exec(PyObject *module)
     if (PyModule_AddStringConstant(module, "__version__", PX_VERSION) < 0 ||
         PyModule_AddFunctions(module, px_py_publish_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_pump_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_stdin_methods) < 0 || px_py_message_init(module) < 0 ||
+        PyModule_AddFunctions(module, px_py_stdin_methods) < 0 ||
+        PyModule_AddFunctions(module, px_py_side_methods) < 0 || px_py_message_init(module) < 0 ||
         px_py_stream_init(module) < 0 || px_py_api_init(module) < 0) {
         return -1;
     }

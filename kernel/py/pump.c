@@ -77,7 +77,7 @@ void px_py_nudge(void)
 
 // --- replies ------------------------------------------------------------------------------------
 
-static px_out *status_out(px_parent *parent, const char *state)
+px_out *px_py_status(px_parent *parent, const char *state)
 {
     px_out *out = px_out_new(PX_OUT_PUBLISH, parent);
     (void)snprintf(out->msg_type, sizeof(out->msg_type), "status");
@@ -104,8 +104,8 @@ static px_out *reply_out(const px_request *request, px_slice content, const char
     return out;
 }
 
-// link_outs chains entries, leaving out NULLs.
-static px_out *link_outs(px_out *const *outs, size_t n)
+// px_py_link chains entries, leaving out NULLs.
+px_out *px_py_link(px_out *const *outs, size_t n)
 {
     px_out *first = NULL;
     for (size_t i = n; i-- > 0;) {
@@ -119,7 +119,7 @@ static px_out *link_outs(px_out *const *outs, size_t n)
 
 static void send_outs(px_kernel *kernel, px_out *const *outs, size_t n)
 {
-    px_io_post(kernel->io, link_outs(outs, n));
+    px_io_post(kernel->io, px_py_link(outs, n));
 }
 
 static void abort_request(px_kernel *kernel, px_request *request)
@@ -131,16 +131,16 @@ static void abort_request(px_kernel *kernel, px_request *request)
     bool statuses = px_io_wants_statuses(kernel->io);
     px_stamp_now(request->started);
     px_out *const outs[] = {
-        statuses ? status_out(request->parent, "busy") : NULL,
+        statuses ? px_py_status(request->parent, "busy") : NULL,
         reply_out(request, PX_SLICE_LITERAL("{\"status\":\"aborted\"}"), "aborted"),
-        statuses ? status_out(request->parent, "idle") : NULL,
+        statuses ? px_py_status(request->parent, "idle") : NULL,
     };
     send_outs(kernel, outs, 3);
     px_request_free(request);
 }
 
-// error_reply says what became of a request whose handler raised, or gave no reply.
-static px_out *error_reply(const px_request *request, PyObject *error)
+// It says what became of a request whose handler raised, or gave no reply.
+px_out *px_py_error_reply(const px_request *request, PyObject *error)
 {
     PX_AUTO_BUF content = {0};
     PX_AUTO_PY PyObject *text = error != NULL ? PyObject_Str(error) : NULL;
@@ -190,7 +190,7 @@ static void finish(px_kernel *kernel, px_request_object *object, PyObject *error
 {
     px_request *request = object->request;
     if (object->reply == NULL && is_known_request(request)) {
-        object->reply = error_reply(request, error);
+        object->reply = px_py_error_reply(request, error);
         object->reply_failed = true;
     }
     (void)fflush(stdout); // what C libraries printed
@@ -199,7 +199,7 @@ static void finish(px_kernel *kernel, px_request_object *object, PyObject *error
     px_out *const outs[] = {
         must_abort(object) ? px_out_new(PX_OUT_ABORT, NULL) : NULL,
         object->reply,
-        with_status ? status_out(request->parent, "idle") : NULL,
+        with_status ? px_py_status(request->parent, "idle") : NULL,
     };
     object->reply = NULL;
     send_outs(kernel, outs, 3);
@@ -240,6 +240,7 @@ static void ask_exit(px_kernel *kernel)
 
 static void end_request(px_kernel *kernel, px_request_object *object, PyObject *error)
 {
+    px_interrupt_show(&kernel->interrupt, NULL);
     finish(kernel, object, error, px_io_wants_statuses(kernel->io));
     leave(kernel);
     if (atomic_load(&kernel->exiting)) {
@@ -301,8 +302,7 @@ static bool await_task(px_request_object *object, PyObject *task)
     return true;
 }
 
-// take_error gives the exception that is set, after logging it.
-static PyObject *take_error(const px_request *request)
+PyObject *px_py_take_error(const char *event)
 {
     PyObject *type = NULL;
     PyObject *error = NULL;
@@ -319,7 +319,7 @@ static PyObject *take_error(const px_request *request)
     }
     Py_INCREF(error);
     PyErr_Restore(type, error, traceback);
-    px_py_log_exception(request->message->msg_type);
+    px_py_log_exception(event);
     return error;
 }
 
@@ -351,15 +351,17 @@ static void serve(px_kernel *kernel, px_request *request)
     set_current(kernel, object);
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io)) {
-        px_out *const outs[] = {status_out(request->parent, "busy")};
+        px_out *const outs[] = {px_py_status(request->parent, "busy")};
         send_outs(kernel, outs, 1);
+        px_interrupt_show(&kernel->interrupt, request->parent);
     }
     if (interrupted) {
         PyErr_SetInterrupt();
     }
     PX_AUTO_PY PyObject *result = call_dispatch(object);
     after_fork();
-    PX_AUTO_PY PyObject *error = result == NULL ? take_error(request) : NULL;
+    PX_AUTO_PY PyObject *error =
+        result == NULL ? px_py_take_error(request->message->msg_type) : NULL;
     if (result != NULL && result != Py_None && await_task(object, result)) {
         return;
     }
@@ -383,7 +385,8 @@ static void serve_beside(px_kernel *kernel, px_request *request)
     set_current(kernel, object);
     PX_AUTO_PY PyObject *result = call_dispatch(object);
     after_fork();
-    PX_AUTO_PY PyObject *error = result == NULL ? take_error(request) : NULL;
+    PX_AUTO_PY PyObject *error =
+        result == NULL ? px_py_take_error(request->message->msg_type) : NULL;
     finish(kernel, object, error,
            request->channel == PX_CONTROL && px_io_wants_statuses(kernel->io));
     if (before != NULL) {
@@ -599,7 +602,7 @@ static PyObject *started(PyObject *module, PyObject *unused)
     }
     px_log_setup(kernel->config.log_level, px_capture_original(&kernel->capture, 1));
     if (px_io_wants_statuses(kernel->io)) {
-        px_out *const outs[] = {status_out(NULL, "starting")};
+        px_out *const outs[] = {px_py_status(NULL, "starting")};
         send_outs(kernel, outs, 1);
     }
     freeze_boot();

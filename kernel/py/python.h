@@ -90,12 +90,21 @@ int px_py_stream_init(PyObject *module);
 void px_py_child_flush(void);
 
 // publish.c, stdin.c, pump.c: functions of the module
-extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[];
+extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[],
+    px_py_side_methods[];
 
 // pump.c
 bool px_py_busy(void);
 // px_py_nudge has the loop call the pump again.
 void px_py_nudge(void);
+
+// px_py_status makes a status message, px_py_link chains entries (NULLs left out).
+px_out *px_py_status(px_parent *parent, const char *state);
+px_out *px_py_link(px_out *const *outs, size_t n);
+// px_py_error_reply makes the reply to a request whose handler raised error, or (NULL) gave none.
+px_out *px_py_error_reply(const px_request *request, PyObject *error);
+// px_py_take_error gives the exception that is set, logged; NULL when none is.
+PyObject *px_py_take_error(const char *event);
 
 // signals.c
 int px_py_signals_init(void);

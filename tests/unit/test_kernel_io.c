@@ -29,6 +29,7 @@ static void start_kernel(void)
     kernel.config.remove_connection = true;
     ok(px_mailbox_init(&kernel.inbox));
     ok(px_mailbox_init(&kernel.answers));
+    ok(px_mailbox_init(&kernel.side));
     ok(px_outbox_init(&kernel.outbox));
     ok(px_interrupt_init(&kernel.interrupt));
     ok(px_waiting_init(&kernel.waiting));
@@ -49,6 +50,7 @@ static void stop_kernel(void)
     px_waiting_done(&kernel.waiting);
     px_mailbox_done(&kernel.inbox);
     px_mailbox_done(&kernel.answers);
+    px_mailbox_done(&kernel.side);
     px_session_free(session);
     px_context_free(context);
     ck_assert_msg(access(kernel.config.connection_file, F_OK) != 0, "its file is still there");
