@@ -1,5 +1,6 @@
 // A terms frame: what is taken encodes to the same bytes.
 #include "fuzz.h"
+
 #include "px/own.h"
 #include "px/terms.h"
 
