@@ -56,7 +56,8 @@ def text_of(output) -> str:
 
 def check_order(output: str) -> str:
     """Engines print in the order in which they are done; for comparing, that of their numbers."""
-    return "\n".join(sorted(output.rstrip("\n").split("\n")))
+    parts = re.split(r"^(?=\[stdout:\d+\])", output.rstrip("\n"), flags=re.MULTILINE)
+    return "\n".join(sorted(part.rstrip("\n") for part in parts if part))
 
 
 def test_tutorial__has_every_cell_that_is_expected_and_no_outputs_of_its_own():

@@ -65,6 +65,9 @@ await withLab(
     await page.mouse.move(700, 500);
     await picture(page, 'tutorial');
 
+    // The tab asks before it stops engines at work; these have nothing more to do.
+    const busy = row(panel, 'default').locator('.px-Mark[data-state="busy"]');
+    await busy.first().waitFor({ state: 'detached' });
     await panel.getByRole('button', { name: 'Stop default' }).click();
     await row(panel, 'default').waitFor({ state: 'detached' });
     await panel.getByText('No cluster is running.').waitFor();

@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 import js from '@eslint/js';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
@@ -9,7 +11,10 @@ export default tseslint.config(
     files: ['src/**/*.{ts,tsx}'],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
     languageOptions: {
-      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname }
+      parserOptions: {
+        projectService: true,
+        tsconfigRootDir: fileURLToPath(new URL('.', import.meta.url))
+      }
     },
     rules: {
       eqeqeq: ['error', 'always'],
@@ -22,9 +27,14 @@ export default tseslint.config(
     }
   },
   {
-    files: ['scripts/**/*.mjs', 'test/**/*.mjs'],
+    files: ['**/*.mjs'],
     languageOptions: {
-      globals: { console: 'readonly', process: 'readonly', structuredClone: 'readonly' }
+      globals: {
+        console: 'readonly',
+        process: 'readonly',
+        structuredClone: 'readonly',
+        URL: 'readonly'
+      }
     }
   },
   { files: ['*.cjs'], languageOptions: { globals: { module: 'writable' } } },

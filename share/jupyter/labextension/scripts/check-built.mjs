@@ -6,8 +6,9 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const here = path.resolve(import.meta.dirname, '..');
+const here = fileURLToPath(new URL('..', import.meta.url));
 const committed = path.resolve(here, '../labextensions/px-cluster');
 const scratch = path.resolve(here, '../../../build');
 const SOURCES = ['package.json', 'rspack.config.cjs', 'tsconfig.json', 'src', 'style', 'schema'];

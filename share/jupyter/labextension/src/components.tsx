@@ -46,11 +46,16 @@ export function TextButton(props: {
   disabled?: boolean;
   innerRef?: React.Ref<HTMLButtonElement>;
 }): React.JSX.Element {
+  const classes = [
+    'px-Button',
+    props.primary ? 'px-mod-primary' : '',
+    props.link ? 'px-mod-link' : ''
+  ];
   return (
     <button
       ref={props.innerRef}
       type="button"
-      className={`px-Button${props.primary ? ' px-mod-primary' : ''}${props.link ? ' px-mod-link' : ''}`}
+      className={classes.filter(Boolean).join(' ')}
       aria-label={props.label}
       aria-disabled={props.disabled}
       title={props.title}
