@@ -8,6 +8,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** The bundler is an ES module that the builder loads by require(). */
+const BUILDER_NEEDS = [20, 19];
+
 const here = fileURLToPath(new URL('..', import.meta.url));
 const committed = path.resolve(here, '../labextensions/px-cluster');
 const scratch = path.resolve(here, '../../../build');
@@ -26,6 +29,15 @@ function differences(one, other) {
     const [a, b] = [path.join(one, name), path.join(other, name)];
     return !fs.existsSync(a) || !fs.existsSync(b) || !fs.readFileSync(a).equals(fs.readFileSync(b));
   });
+}
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < BUILDER_NEEDS[0] || (major === BUILDER_NEEDS[0] && minor < BUILDER_NEEDS[1])) {
+  console.log(
+    `The built extension was not compared with its sources: the builder needs Node ` +
+      `${BUILDER_NEEDS.join('.')} or later, and this is ${process.versions.node}.`
+  );
+  process.exit(0);
 }
 
 fs.mkdirSync(scratch, { recursive: true });
