@@ -88,7 +88,7 @@ $(VENV)/.px-installed: $(VENV)/.px-deps $(sources)
 $(VENV)/.px-test: $(VENV)/.px-deps $(wildcard tests/ui/package-lock.json)
 	@tools/system-packages.sh test $(PYTHON)
 	@echo "setting up what the tests need"
-	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test)
+	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test libraries)
 	@cd tests/ui && npm ci --no-audit --no-fund --silent
 	@[ -n "$$PX_CHROMIUM" ] || tools/browser.sh $(bin) tests/ui
 	@touch $@
