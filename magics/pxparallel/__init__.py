@@ -22,11 +22,13 @@ _HOMES = {
     "view": ("BroadcastView", "DirectView"),
     "balanced": ("LoadBalancedView",),
     "executor": ("ViewExecutor",),
-    "asyncresult": ("AsyncHubResult", "AsyncMapResult", "AsyncResult"),
+    "asyncresult": ("AsyncHubResult", "AsyncResult"),
+    "mapresult": ("AsyncMapResult",),
     "cluster": ("Cluster", "ClusterManager"),
     "functions": ("ParallelFunction", "RemoteFunction", "interactive", "parallel", "remote"),
     "dependency": ("Dependency", "depend", "dependent", "require"),
-    "serialize": (),
+    "results": ("ExecuteReply",),
+    "joblib": ("register_joblib_backend",),
     "error": (
         "AlreadyDisplayedError",
         "CompositeError",
@@ -48,7 +50,7 @@ _HOMES = {
     ),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = frozenset(_HOMES) | {"compat", "magics", "util"}
+_MODULES = frozenset(_HOMES) | {"compat", "magics", "serialize", "util"}
 _FUTURES = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
 
 __all__ = sorted([*_NAMES, *_FUTURES, "Reference", "__version__", "version_info"])

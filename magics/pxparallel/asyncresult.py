@@ -25,9 +25,6 @@ from . import _remote as remote
 from . import error
 from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_metadata
 
-PROGRESS_AFTER = 2.0
-"""Seconds after which a blocking map in IPython shows a progress bar."""
-
 Slot = tuple[Any, int]
 """A C task and the index of an engine's answer in it."""
 
@@ -112,6 +109,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         self._lock: threading.Condition | None = None
 
     _announced = False
+    _in_chunks = False
     owner = True
 
     # --- state ---------------------------------------------------------------------------------
@@ -184,11 +182,11 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return self._wait(timeout)
 
     def _wait(self, timeout: float | None = -1) -> bool:
-        end = _deadline(timeout)
+        end = deadline(timeout)
         try:
             if self._whole:
-                return all(task.wait(_left(end)) for task in self._tasks)
-            return all(task.wait(_left(end), index) for task, index in self._slots)
+                return all(task.wait(left_until(end)) for task in self._tasks)
+            return all(task.wait(left_until(end), index) for task, index in self._slots)
         except KeyboardInterrupt:
             self._interrupted()
             return False
@@ -197,9 +195,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """Wait until one answer more is here, or the first error, or all."""
         if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
             raise ValueError(f"return_when: {return_when!r} is not one of concurrent.futures'")
-        end = _deadline(timeout)
+        end = deadline(timeout)
         while not self._suffices(self._answers(), return_when):
-            if not self._wait_change(self._answers(), _left(end)):
+            if not self._wait_change(self._answers(), left_until(end)):
                 return
 
     def _has_failed(self) -> bool:
@@ -207,20 +205,20 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     def _wait_change(self, seen: int, timeout: float | None) -> bool:
         """Wait until more than ``seen`` answers are here; False on time-out."""
-        end = _deadline(timeout)
+        end = deadline(timeout)
         try:
             if len(self._slots) == 1:
                 task, index = self._slots[0]
-                return bool(task.wait(_left(end), index))
+                return bool(task.wait(left_until(end), index))
             if len(self._tasks) == 1 and self._whole:
-                return bool(self._tasks[0].wait_any(seen, _left(end)))
+                return bool(self._tasks[0].wait_any(seen, left_until(end)))
             pending = [task for task in self._tasks if not task.done()]
             if self._answers() > seen or not pending:
                 return True
             poll = select.poll()
             for task in pending:
                 poll.register(task.fileno(), select.POLLIN)
-            left = _left(end)
+            left = left_until(end)
             return bool(poll.poll(None if left is None else left * 1000))
         except KeyboardInterrupt:
             self._interrupted()
@@ -433,7 +431,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             AsyncResult(
                 self._client,
                 [slot],
-                single=not isinstance(self, AsyncMapResult),
+                single=not self._in_chunks,
                 name=self._fname,
                 decode=self._decode,
             )
@@ -501,14 +499,14 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """Wait with a progress bar."""
         from .progress import Bar
 
-        end = _deadline(timeout)
+        end = deadline(timeout)
         with Bar(self._fname, len(self)) as bar:
             while True:
                 done = self._answers()
                 bar.update(self.progress)
                 if self._suffices(done, return_when):
                     return
-                left = _left(end)
+                left = left_until(end)
                 if left is not None and left <= 0:
                     return
                 self._wait_change(done, interval if left is None else min(interval, left))
@@ -576,110 +574,23 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for position, part in enumerate(self.split()):
-            await _answered(part)
+            await answered(part)
             failed = self._load(position)
             if failed is not None and not self._return_exceptions:
                 raise failed
             yield self._values[position] if failed is None else failed
 
 
-class AsyncMapResult(AsyncResult):
-    """The results of a map, in one list; can be iterated while they come."""
-
-    def __init__(
-        self,
-        client: Any,
-        slots: Sequence[Slot],
-        joiner: Any,
-        *,
-        sizes: Sequence[int] | None = None,
-        ordered: bool = True,
-        **options: Any,
-    ) -> None:
-        super().__init__(client, slots, **options)
-        self._sizes = sizes
-        self._single = False
-        self._joiner = joiner
-        self._ordered = ordered
-
-    def __len__(self) -> int:
-        return len(self._slots) if self._sizes is None else sum(self._sizes)
-
-    @property
-    def progress(self) -> int:
-        """Number of items whose results are here."""
-        if self._sizes is None:
-            return self._answers()
-        pairs = zip(self._sizes, self._slots, strict=True)
-        return sum(size for size, (task, index) in pairs if task.slot_done(index))
-
-    def _combine(self, values: list[Any]) -> Any:
-        parts = [[value] if isinstance(value, BaseException) else value for value in values]
-        return self._joiner.join(parts)
-
-    def __iter__(self) -> Iterator[Any]:
-        if self._ordered and not self._joiner.in_order:
-            self._wait()
-            return iter(self.get())
-        return self._items()
-
-    def _items(self) -> Iterator[Any]:
-        for position in self._positions():
-            yield from self._items_of(position)
-
-    def _items_of(self, position: int) -> Sequence[Any]:
-        failed = self._load(position)
-        if failed is None:
-            return self._values[position]
-        if self._return_exceptions:
-            return [failed]
-        raise failed
-
-    def _get_with_progress(self) -> Any:
-        """``get()``, with a progress bar when it takes long and somebody looks."""
-        task = self._tasks[0]
-        if not self._interactive() or len(self._slots) == 1 or task.wait(0.0):
-            return self.get()
-        end = time.monotonic() + PROGRESS_AFTER
-        while not self.done():
-            left = end - time.monotonic()
-            if left <= 0:
-                self.wait_interactive()
-                break
-            self._wait_change(self._answers(), left)
-        return self.get()
-
-    @staticmethod
-    def _interactive() -> bool:
-        ipython = sys.modules.get("IPython")
-        return ipython is not None and ipython.get_ipython() is not None
-
-    def _positions(self) -> Iterator[int]:
-        """Positions of answers as they are wanted: in order, or as they come."""
-        if self._ordered:
-            for position, (task, index) in enumerate(self._slots):
-                self._wait_slot(task, index)
-                yield position
-            return
-        waiting = dict(enumerate(self._slots))
-        while waiting:
-            seen = self._answers()
-            ready = [p for p, (task, index) in waiting.items() if task.slot_done(index)]
-            for position in ready:
-                del waiting[position]
-                yield position
-            if not ready:
-                self._wait_change(seen, None)
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        for position, part in enumerate(self.split()):
-            await _answered(part)
-            for item in self._items_of(position):
-                yield item
-
-
 AsyncHubResult = AsyncResult
 """Results of other clients' tasks; here the same thing."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "AsyncMapResult":  # where ipyparallel has it
+        from .mapresult import AsyncMapResult
+
+        return AsyncMapResult
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _tasks_of(slots: Sequence[Slot]) -> list[Any]:
@@ -687,7 +598,7 @@ def _tasks_of(slots: Sequence[Slot]) -> list[Any]:
     return list({id(task): task for task, _ in slots}.values())
 
 
-async def _answered(part: AsyncResult) -> None:
+async def answered(part: AsyncResult) -> None:
     """Wait in asyncio until the answer is here, whatever it is."""
     import asyncio
 
@@ -698,10 +609,10 @@ def _msg_id(task: Any, index: int) -> str:
     return slot_ids(task.msg_id, task.targets)[index]
 
 
-def _deadline(timeout: float | None) -> float | None:
+def deadline(timeout: float | None) -> float | None:
     """The moment when a time-out ends; None and negative numbers mean: never."""
     return None if timeout is None or timeout < 0 else time.monotonic() + timeout
 
 
-def _left(end: float | None) -> float | None:
+def left_until(end: float | None) -> float | None:
     return None if end is None else max(0.0, end - time.monotonic())

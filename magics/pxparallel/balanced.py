@@ -7,9 +7,10 @@ from typing import Any
 
 from . import _remote as remote
 from . import serialize
-from .asyncresult import AsyncMapResult, AsyncResult, decode_apply, wait_task
+from .asyncresult import AsyncResult, wait_task
 from .functions import RemoteFunction
 from .mapping import BlockMap, as_sequence
+from .mapresult import AsyncMapResult, keeps_errors
 from .view import _APPLY, View, _name
 
 
@@ -74,9 +75,12 @@ class LoadBalancedView(View):
         chunksize: int | None = None,
         ordered: bool = True,
         return_exceptions: bool = False,
+        on_error: str = "raise",
+        timeout: float | None = None,
         label: str | None = None,
     ) -> Any:
         """``list(map(f, *sequences))`` in chunks, each to the engine that has least to do."""
+        keep = keeps_errors(on_error, return_exceptions)
         if not sequences:
             raise AssertionError("map needs at least one sequence to map over")
         columns = [as_sequence(sequence) for sequence in sequences]
@@ -92,7 +96,7 @@ class LoadBalancedView(View):
             end = min(start + size, length)
             sizes.append(end - start)
             chunk = tuple(column[start:end] for column in columns)
-            call = (function, chunk, return_exceptions, start)
+            call = (function, chunk, keep, start)
             buffers = serialize.dump_request(remote.call_map, call, {})
             slots.append(self._send(ids, buffers, label or self.label))
         result = AsyncMapResult(
@@ -100,13 +104,15 @@ class LoadBalancedView(View):
             slots,
             BlockMap(length),
             sizes=sizes,
+            call=(self, function, columns, {"return_exceptions": keep}),
+            on_error=on_error,
             ordered=ordered,
             name=_name(f),
-            return_exceptions=return_exceptions,
+            return_exceptions=keep,
         )
         if not (self.block if block is None else block):
             return self._note(result)
-        return result._get_with_progress()
+        return result._get_in_time(timeout)
 
     def imap(
         self,
@@ -136,6 +142,14 @@ class LoadBalancedView(View):
         while waiting:
             yield self._next(waiting, ordered, return_exceptions)
 
+    def register_joblib_backend(
+        self, name: str = "ipyparallel", make_default: bool = False
+    ) -> None:
+        """Make ``joblib.Parallel(backend=name)`` run on this view."""
+        from .joblib import register
+
+        register(self, name, make_default)
+
     @staticmethod
     def _next(waiting: list[AsyncResult], ordered: bool, return_exceptions: bool) -> Any:
         """The next result: the oldest one's, or any that is here."""
@@ -149,4 +163,4 @@ class LoadBalancedView(View):
         return ready.get(return_exceptions=return_exceptions)
 
 
-__all__ = ["LoadBalancedView", "decode_apply"]
+__all__ = ["LoadBalancedView"]

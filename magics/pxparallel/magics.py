@@ -17,6 +17,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
 from . import error
+from .asyncresult import deadline, interrupt_slots, left_until
 from .display import ErrorPrinter, Stream
 from .progress import Bar
 
@@ -100,6 +101,11 @@ def _execution_options(function: Any) -> Any:
             help="show a progress bar after so many seconds (2); 0: at once, -1: never",
         ),
         magic_arguments.argument(
+            "--timeout",
+            type=float,
+            help="stop the engines after so many seconds",
+        ),
+        magic_arguments.argument(
             "--signal-on-interrupt",
             dest="signal_on_interrupt",
             help="the signal that engines get on Ctrl-C (SIGINT)",
@@ -120,6 +126,7 @@ class ParallelMagics:
         self.stream_output = "IPP_NONINTERACTIVE" not in os.environ
         self.progress_after_seconds: float = 2
         self.signal_on_interrupt: Any = "SIGINT"
+        self.timeout: float | None = None
         self.last_result: Any = None
         self._saved_run: tuple[Any, Any] | None = None
         self._register()
@@ -191,6 +198,7 @@ class ParallelMagics:
             targets=self._targets(options.targets),
             progress_after=options.progress_after_seconds,
             signal_on_interrupt=options.signal_on_interrupt,
+            timeout=options.timeout,
         )
 
     @magic_arguments.magic_arguments()
@@ -202,6 +210,8 @@ class ParallelMagics:
             self.view.targets = self._targets(options.targets)
         if options.block is not None:
             self.view.block = options.block
+        if options.timeout is not None:
+            self.timeout = options.timeout or None
         if options.set_verbose is not None:
             self.verbose = options.set_verbose
         if options.stream is not None:
@@ -266,6 +276,7 @@ class ParallelMagics:
         targets: Any = None,
         progress_after: float | None = None,
         signal_on_interrupt: Any = None,
+        timeout: float | None = None,
     ) -> Any:
         """Run code on the engines: None when blocking, else an AsyncResult."""
         view = self.view
@@ -290,7 +301,7 @@ class ParallelMagics:
             return result
         after = self.progress_after_seconds if progress_after is None else progress_after
         signal = signal_on_interrupt or self.signal_on_interrupt
-        waiting = _Waiting(result, live, after, signal)
+        waiting = _Waiting(result, live, after, signal, timeout or self.timeout)
         waiting.wait()
         self._finish(result, live, groupby)
         return None
@@ -366,7 +377,15 @@ class ParallelMagics:
 class _Waiting:
     """A blocking %px until all engines have answered: output, errors, progress, Ctrl-C."""
 
-    def __init__(self, result: Any, live: bool, progress_after: float, signal: Any) -> None:
+    def __init__(
+        self,
+        result: Any,
+        live: bool,
+        progress_after: float,
+        signal: Any,
+        timeout: float | None = None,
+    ) -> None:
+        self.end = deadline(timeout)
         self.result = result
         self.task = result._tasks[0]
         self.live = live
@@ -402,6 +421,13 @@ class _Waiting:
         if task.done():
             return True
         wait = self.bar.wait()
+        left = left_until(self.end)
+        if left is not None:
+            wait = left if wait is None else min(wait, left)
+            if left == 0.0:
+                self._stop("The time is over.")
+                self.end = None
+                return bool(task.done())
         if task.wait_any(seen, wait) and task.n_done() > seen and not task.done():
             task.wait(0.25)  # equal errors of engines that fail together are shown once
         return bool(task.done())
@@ -414,16 +440,13 @@ class _Waiting:
             self.errors.show_new()
 
     def _interrupt(self) -> None:
-        name = self.signal
-        print(
-            f"Received Keyboard Interrupt. Sending signal {name} to engines...",
-            file=sys.stderr,
-        )
-        from .asyncresult import interrupt_slots
-
-        interrupt_slots(self.result._client, self.result._slots, self.signal)
+        self._stop("Received Keyboard Interrupt.")
         if str(self.signal) == "0":
             raise KeyboardInterrupt  # nobody was told to stop: only the wait ends
+
+    def _stop(self, why: str) -> None:
+        print(f"{why} Sending signal {self.signal} to engines...", file=sys.stderr)
+        interrupt_slots(self.result._client, self.result._slots, self.signal)
         if not self.task.done():
             print(
                 "Engines that have not stopped yet: "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .asyncresult import AsyncMapResult
 from .mapping import as_sequence, distribution
+from .mapresult import AsyncMapResult
 
 
 def call_pieces(function: Any, sequences: tuple[Any, ...]) -> Any:

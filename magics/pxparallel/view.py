@@ -13,15 +13,10 @@ from typing import Any
 
 from . import _remote as remote
 from . import serialize
-from .asyncresult import (
-    AsyncMapResult,
-    AsyncResult,
-    decode_apply,
-    decode_execute,
-    wait_task,
-)
+from .asyncresult import AsyncResult, decode_apply, decode_execute, wait_task
 from .functions import ParallelFunction, RemoteFunction
 from .mapping import as_sequence, distribution
+from .mapresult import AsyncMapResult, keeps_errors
 from .results import Results
 
 _APPLY = b'{"px": 1}'
@@ -435,14 +430,19 @@ class DirectView(View):
         block: bool | None = None,
         track: bool = False,
         return_exceptions: bool = False,
+        on_error: str = "raise",
+        timeout: float | None = None,
         label: str | None = None,
         targets: Any = None,
         dist: str = "b",
     ) -> Any:
         """``list(map(f, *sequences))``, each engine one piece; stops at the shortest sequence.
 
-        ``return_exceptions``: an item that fails gives its exception instead of ending the map.
+        ``on_error``: "raise" when all is done, "stop" the whole map at the first error, "return"
+        errors among the results (``return_exceptions=True`` is the same). A blocking map that
+        takes longer than ``timeout`` seconds is stopped with TaskTimeout.
         """
+        keep = keeps_errors(on_error, return_exceptions)
         if not sequences:
             raise AssertionError("map needs at least one sequence to map over")
         columns = [as_sequence(sequence) for sequence in sequences]
@@ -458,20 +458,21 @@ class DirectView(View):
         for part in range(len(ids)):
             pieces = tuple(divide.piece(column, part, len(ids)) for column in columns)
             start, step = divide.items(length, part, len(ids))
-            calls.append((remote.call_map, (function, pieces, return_exceptions, start, step)))
+            calls.append((remote.call_map, (function, pieces, keep, start, step)))
             sizes.append(len(pieces[0]))
-        slots = self._calls(ids, calls, label)
         result = AsyncMapResult(
             self.client,
-            slots,
+            self._calls(ids, calls, label),
             divide,
             sizes=sizes,
+            call=(self, function, columns, {"return_exceptions": keep}),
+            on_error=on_error,
             name=_name(f),
-            return_exceptions=return_exceptions,
+            return_exceptions=keep,
         )
         if not self._blocks(block):
             return self._note(result)
-        return result._get_with_progress()
+        return result._get_in_time(timeout)
 
     # --- imports and magics ----------------------------------------------------------------------
     @property

@@ -200,3 +200,11 @@ def test_imports__under_all_names(cluster, kernel, name):
     kernel.run(f"from {name} import error, util, Reference, require\nimport {name} as ipp").ok()
     kernel.run(f"from {name}.error import CompositeError\nfrom {name}.util import interactive").ok()
     assert kernel.run("ipp.Client is Client").value == "True"
+
+
+def test_px__time_limit(notebook):
+    late = notebook.run("%%px --timeout 0.3\nimport time\ntime.sleep(60)")
+    assert late.ename == "AlreadyDisplayedError"
+    assert "The time is over" in late.stderr
+    assert "KeyboardInterrupt" in plain(late.stderr)
+    assert len(lines(notebook.run("%px print('alive')").ok())) == 2

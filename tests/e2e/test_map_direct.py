@@ -65,3 +65,40 @@ def test_map__big_pieces_and_results(view):
     back = view.map(lambda row: row * 2, rows[:8])
     assert len(back) == 8
     assert all(one.flags.writeable and one[0] == 2 for one in back)
+
+
+def test_map__failures_one_by_one(view):
+    def inverse(x):
+        return 1 / x
+
+    ar = view.map_async(inverse, [1, 0, 2, 0, 4], on_error="return")
+    assert ar.ok == {0: 1.0, 2: 0.5, 4: 0.25}
+    assert [(call.number, call.arguments) for call in ar.failed.values()] == [(1, (0,)), (3, (0,))]
+    assert all(isinstance(call.error, ZeroDivisionError) for call in ar.failed.values())
+    assert isinstance(ar.get()[1], px.RemoteError)
+    again = ar.retry_failed()
+    assert len(again) == 2
+    assert list(again.failed) == [0, 1]
+    with pytest.raises(ValueError, match="on_error"):
+        view.map(inverse, [1], on_error="ignore")
+
+
+def test_map__stops_at_the_first_error(view):
+    import time
+
+    def work(x):
+        if x == 0:
+            raise ValueError("no")
+        time.sleep(30)
+
+    with pytest.raises(ValueError, match="no"):
+        view.map(work, [0, 1], on_error="stop")
+    assert view.apply(lambda: "alive") == ["alive", "alive"]
+
+
+def test_map__time_limit(view):
+    import time
+
+    with pytest.raises(px.TaskTimeout, match="0 of 2 items done"):
+        view.map(time.sleep, [60, 60], timeout=0.3)
+    assert view.apply(lambda: "alive") == ["alive", "alive"]
