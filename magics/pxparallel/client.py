@@ -429,6 +429,46 @@ class Client:
         self._control("shutdown_request", {"engines": ids, "hub": False})
         self._wait_until(lambda: not set(ids).intersection(self.ids), 10.0)
 
+    def become_dask(
+        self,
+        targets: Any = "all",
+        port: int = 0,
+        nanny: bool = False,
+        scheduler_args: dict[str, Any] | None = None,
+        **worker_args: Any,
+    ) -> Any:
+        """Make the engines workers of a Dask scheduler; its ``distributed.Client``.
+
+        The scheduler runs in the first engine. %px and views go on working.
+        """
+        from distributed import Client as DaskClient
+
+        from . import _dask
+
+        ids, _ = self._build_targets(targets)
+        options = {"port": port, **(scheduler_args or {})}
+        address = self[ids[0]].apply_sync(_dask.start_scheduler, options)
+        starts = [
+            self[engine].apply_async(_dask.start_worker, address, f"engine-{engine}", worker_args)
+            for engine in ids
+        ]
+        for start in starts:
+            start.get()
+        return DaskClient(address)
+
+    become_distributed = become_dask
+
+    def stop_dask(self, targets: Any = "all") -> None:
+        """End Dask's workers and scheduler; the engines stay."""
+        from . import _dask
+
+        ids, _ = self._build_targets(targets)
+        # The scheduler's engine last: its workers say goodbye to it.
+        for engine in sorted(ids, reverse=True):
+            self[engine].apply_sync(_dask.stop)
+
+    stop_distributed = stop_dask
+
     def _wait_until(self, condition: Any, timeout: float) -> bool:
         end = time.monotonic() + timeout
         while not condition():
