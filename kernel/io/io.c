@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 px_kernel *px_io_kernel(px_io *io)
@@ -196,13 +197,20 @@ static px_ns send_rounds(px_io *io, bool flush)
     return due;
 }
 
+static void set_text_timer(const px_io *io, px_ns due)
+{
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = (time_t)(due / PX_NS_PER_S), .tv_nsec = (long)(due % PX_NS_PER_S)}};
+    (void)timerfd_settime(io->text_fd, TFD_TIMER_ABSTIME, &at, NULL); // a valid time
+}
+
 void px_io_drain(px_io *io, bool flush)
 {
     (void)pthread_mutex_lock(&io->send_lock);
     px_ns due = send_rounds(io, flush);
     (void)pthread_mutex_unlock(&io->send_lock);
     if (due != 0) {
-        px_timer_set(io->text_timer, due);
+        set_text_timer(io, due);
     }
 }
 
@@ -212,10 +220,13 @@ static void outbox_ready(void *context, int events)
     px_io_drain(context, false);
 }
 
-static void text_due(void *context, px_ns now)
+static void text_due(void *context, int events)
 {
-    (void)now;
-    px_io_drain(context, false);
+    (void)events;
+    px_io *io = context;
+    uint64_t count;
+    (void)!read(io->text_fd, &count, sizeof(count)); // it may have been set anew
+    px_io_drain(io, false);
 }
 
 void px_io_post(px_io *io, px_out *chain)
@@ -345,6 +356,9 @@ static void io_free(px_io *io)
     if (io->opened_fd >= 0) {
         (void)close(io->opened_fd);
     }
+    if (io->text_fd >= 0) {
+        (void)close(io->text_fd);
+    }
     free(io);
 }
 
@@ -353,7 +367,7 @@ static px_err add_sources(px_io *io)
     px_kernel *kernel = io->kernel;
     PX_TRY(
         px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
-    PX_TRY(px_loop_add_timer(io->loop, "text", UINT64_MAX, 0, text_due, io, &io->text_timer));
+    PX_TRY(px_loop_add_fd(io->loop, "text", io->text_fd, PX_READABLE, text_due, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "side", UINT64_MAX, 0, px_side_due, io, &io->side_timer));
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
@@ -412,6 +426,7 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
     io->kernel = kernel;
     io->transport = transport;
     io->opened_fd = eventfd(0, EFD_CLOEXEC);
+    io->text_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     kernel->io = io;
     px_must(pthread_mutex_init(&io->send_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
     px_must(pthread_mutex_init(&io->info_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);

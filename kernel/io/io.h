@@ -22,7 +22,7 @@ struct px_io {
     px_session *verifier; // verifies; px-io
     pthread_mutex_t send_lock;
     pthread_t thread;
-    px_timer *text_timer; // text waits at the end of the outbox
+    int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
     px_timer *side_timer; // requests wait that may be served beside the running cell
     bool side_armed;
     bool side_runs;         // px-side was started

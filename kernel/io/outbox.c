@@ -9,9 +9,10 @@
 // How long text may stay is the reader's business:
 //
 //   - an entry of another kind behind it ("firm"): the text goes now;
-//   - text at the end, the first of a burst: now, or PX_STREAM_GRACE later when its line is not
-//   complete yet
-//     (`print("x")` writes "x" and then a newline);
+//   - text at the end, the first of a burst: PX_STREAM_FIRST later, so that the prints of a cell
+//   that
+//     ends at once are one message, as notebooks are used to; up to PX_STREAM_GRACE when its line
+//     is not complete (`print("x")` writes "x" and then a newline);
 //   - text at the end while the burst goes on: PX_STREAM_PERIOD after the last such message.
 //
 // The reader is woken only when it would otherwise not look in time: not while it drains (it asks
@@ -183,9 +184,9 @@ static px_ns text_due(px_outbox *box, px_ns now)
     if (box->first_text == 0) {
         box->first_text = now;
     }
-    px_ns due = box->next_stream;
-    if (!ends_line(box->last) && due < box->first_text + PX_STREAM_GRACE) {
-        due = box->first_text + PX_STREAM_GRACE;
+    px_ns due = box->first_text + (ends_line(box->last) ? PX_STREAM_FIRST : PX_STREAM_GRACE);
+    if (due < box->next_stream) {
+        due = box->next_stream;
     }
     return due;
 }
@@ -238,7 +239,7 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
     if (chain == NULL) {
         box->draining = false;
         box->waiting = due != 0;
-        box->waiting_line = due > box->next_stream;
+        box->waiting_line = due > box->next_stream && !ends_line(box->last);
     }
     (void)pthread_mutex_unlock(&box->lock);
     *ret_due = due;

@@ -18,8 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PX_STREAM_PERIOD (50 * PX_NS_PER_MS) // between two messages of a stream that goes on
-#define PX_STREAM_GRACE (1 * PX_NS_PER_MS)   // for the rest of a first line
+#define PX_STREAM_PERIOD (50 * PX_NS_PER_MS)   // between two messages of a stream that goes on
+#define PX_STREAM_FIRST (300 * UINT64_C(1000)) // ns from the first text of a burst to its message
+#define PX_STREAM_GRACE (20 * PX_NS_PER_MS)    // the same for a line that has no end yet
 #define PX_STREAM_PIECE                                                                            \
     ((size_t)64 << 20) // bytes: no message of a stream is made longer by merging
 

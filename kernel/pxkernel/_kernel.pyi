@@ -136,10 +136,12 @@ def request_exit(restart: bool = False) -> None:
     """As if a shutdown_request had come (``exit``, ``do_shutdown``)."""
 
 def set_side(serve: Callable[[Request], None] | None) -> None:
-    """Serve some requests beside the main thread, in a C-made thread ``px-side`` that starts with the
-    first one: debug_request at once; complete, inspect, is_complete, history and comm_info when a
-    cell has kept the main thread busy for 150 ms. ``serve`` replies with ``request.reply``; busy and
-    idle are C's."""
+    """Serve some requests beside the main thread, in a thread ``px-side`` made for the first one.
+
+    debug_request at once; complete, inspect, is_complete, history and comm_info when a cell has
+    kept the main thread busy for 150 ms. ``serve`` replies with ``request.reply``; busy and idle
+    are C's.
+    """
 
 def main(argv: list[str]) -> None:
     """Run a kernel inside this Python (``python -m pxkernel``). Does not return."""

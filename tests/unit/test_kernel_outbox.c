@@ -70,6 +70,14 @@ static px_out *take_round(px_ns now, px_ns *ret_due)
     return all;
 }
 
+// take_first takes the first line of a burst that begins at T0.
+static const char *take_first(px_ns *ret_due)
+{
+    ck_assert_ptr_null(take_round(T0, ret_due));
+    ck_assert_uint_eq(*ret_due, T0 + PX_STREAM_FIRST);
+    return describe(take_round(T0 + PX_STREAM_FIRST, ret_due));
+}
+
 START_TEST(test_outbox__merges_text_of_one_stream_and_parent)
 {
     open_box();
@@ -81,7 +89,8 @@ START_TEST(test_outbox__merges_text_of_one_stream_and_parent)
     px_outbox_write(&box, a, PX_STDERR, px_slice_str("e"));
     print(a, "3");
     print(b, "4\n");
-    ck_assert_str_eq(describe(take_round(T0, &due)), "out:12 err:e out:3 out:4\n");
+    ck_assert_ptr_null(take_round(T0, &due));
+    ck_assert_str_eq(describe(take_round(due, &due)), "out:12 err:e out:3 out:4\n");
     px_parent_unref(a);
     px_parent_unref(b);
     px_outbox_done(&box);
@@ -108,11 +117,11 @@ START_TEST(test_outbox__lets_the_first_line_go_and_holds_the_burst)
     px_ns due;
     print(NULL, "one\n");
     ck_assert(is_woken());
-    ck_assert_str_eq(describe(take_round(T0, &due)), "out:one\n");
+    ck_assert_str_eq(take_first(&due), "out:one\n");
     print(NULL, "two\n");
     ck_assert(is_woken());
-    ck_assert_ptr_null(take_round(T0 + 1, &due));
-    ck_assert_uint_eq(due, T0 + PX_STREAM_PERIOD);
+    ck_assert_ptr_null(take_round(T0 + PX_STREAM_FIRST + 1, &due));
+    ck_assert_uint_eq(due, T0 + PX_STREAM_FIRST + PX_STREAM_PERIOD);
     print(NULL, "three\n");
     ck_assert_msg(!is_woken(), "a timer stands already");
     ck_assert_str_eq(describe(take_round(due, &due)), "out:two\nthree\n");
@@ -130,7 +139,8 @@ START_TEST(test_outbox__waits_a_moment_for_the_end_of_a_line)
     ck_assert(!is_woken());
     print(NULL, "\n");
     ck_assert_msg(is_woken(), "the line is complete: no reason to wait on");
-    ck_assert_str_eq(describe(take_round(T0 + 2, &due)), "out:x\n");
+    ck_assert_ptr_null(take_round(T0 + 2, &due));
+    ck_assert_str_eq(describe(take_round(due, &due)), "out:x\n");
     print(NULL, "no end");
     px_outbox_set_current(&box, NULL); // a new request: a new burst
     ck_assert_ptr_null(take_round(T0 + 3, &due));
@@ -144,12 +154,12 @@ START_TEST(test_outbox__sends_text_at_once_when_something_follows)
     open_box();
     px_ns due;
     print(NULL, "one\n");
-    ck_assert_str_eq(describe(take_round(T0, &due)), "out:one\n");
+    ck_assert_str_eq(take_first(&due), "out:one\n");
     print(NULL, "two\n");
-    ck_assert_ptr_null(take_round(T0 + 1, &due));
+    ck_assert_ptr_null(take_round(T0 + PX_STREAM_FIRST + 1, &due));
     post(NULL, "reply");
     ck_assert(is_woken());
-    ck_assert_str_eq(describe(take_round(T0 + 2, &due)), "out:two\n reply");
+    ck_assert_str_eq(describe(take_round(T0 + PX_STREAM_FIRST + 2, &due)), "out:two\n reply");
     px_outbox_done(&box);
 }
 END_TEST
