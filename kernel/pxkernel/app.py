@@ -19,7 +19,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool, Unicode, default
 
 from pxkernel import _kernel
-from pxkernel.history import LazyHistoryManager
+from pxkernel.history import HistoryManager
 from pxkernel.shell import ZMQInteractiveShell
 
 # Flags of ipykernel that mean nothing here but stand in kernelspecs.
@@ -34,7 +34,7 @@ def _classes() -> list[Any]:
     return [
         ZMQInteractiveShell,
         ProfileDir,
-        LazyHistoryManager,
+        HistoryManager,
         IPCompleter,
         DisplayFormatter,
         PlainTextFormatter,

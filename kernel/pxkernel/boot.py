@@ -12,11 +12,14 @@ import os
 import sys
 from typing import Any
 
-from pxkernel import _kernel, importhook, preload, settings
-from pxkernel.compat import finder
-from pxkernel.jsonpack import dumps
-from pxkernel.kernel import IPythonKernel
-from pxkernel.shell import ZMQInteractiveShell
+from pxkernel import _kernel, importhook, lean, preload, settings
+
+lean.install()  # before IPython is imported
+
+from pxkernel.compat import finder  # noqa: E402
+from pxkernel.jsonpack import dumps  # noqa: E402
+from pxkernel.kernel import IPythonKernel  # noqa: E402
+from pxkernel.shell import ZMQInteractiveShell  # noqa: E402
 
 _shell: ZMQInteractiveShell | None = None
 _app: Any = None
@@ -60,6 +63,8 @@ def run() -> int:
     _kernel.set_language_info(dumps(kernel.kernel_info))
     _kernel.set_exit(lambda restart: kernel.main_loop.stop())
     _kernel.set_dispatch(kernel.dispatch)
+    if hasattr(_kernel, "set_side"):
+        _kernel.set_side(kernel.serve_side)
     gc.freeze()
     gc.enable()
     _kernel.started()

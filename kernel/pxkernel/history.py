@@ -12,15 +12,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from IPython.core.history import HistoryAccessor, HistoryManager, HistorySavingThread
+from IPython.core import history
 
 BATCH_SECONDS = 0.25
 
 
-class BatchingThread(HistorySavingThread):
+class BatchingThread(history.HistorySavingThread):
     """The writer: gives cells ``BATCH_SECONDS`` to gather after the first of them."""
 
-    def __init__(self, manager: LazyHistoryManager) -> None:
+    def __init__(self, manager: HistoryManager) -> None:
         super().__init__(manager)
         self.stopping = threading.Event()
         self.save_flag = _GatheringFlag(self.stopping)
@@ -59,7 +59,7 @@ class _GatheringFlag(threading.Event):
         return done
 
 
-class LazyHistoryManager(HistoryManager):
+class HistoryManager(history.HistoryManager):
     """IPython's manager; database, session number and writer thread come with the first use."""
 
     _connection: Any = None
@@ -100,13 +100,13 @@ class LazyHistoryManager(HistoryManager):
                 self._opening = False
 
     def __init__(self, shell: Any, config: Any = None, **traits: Any) -> None:
-        # Not HistoryManager's own __init__: it would open the database and start the thread.
+        # Not the base's own __init__: it would open the database and start the thread.
         self._open_lock = threading.RLock()
-        HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
+        history.HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
         self.db_input_cache_lock = threading.Lock()
         self.db_output_cache_lock = threading.Lock()
         self.using_thread = self.enabled and str(self.hist_file) != ":memory:"
-        HistoryManager._instances.add(self)
+        history.HistoryManager._instances.add(self)
         self._ready = True
 
     # ``db`` and ``session_number`` are plain attributes in IPython; here the first look opens.
@@ -155,7 +155,15 @@ class LazyHistoryManager(HistoryManager):
             super().end_session()
 
     def close(self) -> None:
-        """Stop the writer and close the database if it was opened."""
+        """Stop the writer and close the database if it was opened.
+
+        The lock: sqlite must not see a connection closed while the writer is still opening it.
+        """
+        writer = self.save_thread
         self._stop_save_thread()
-        if self._connection is not None:
-            self._connection.close()
+        if writer is not None and writer is not threading.current_thread() and writer.is_alive():
+            writer.join()  # an interrupt may have cut the first join short
+        with self._open_lock:
+            self._opening = True  # nothing opens it again
+            if self._connection is not None:
+                self._connection.close()

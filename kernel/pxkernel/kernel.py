@@ -188,6 +188,7 @@ class IPythonKernel(Kernel):
 
     def serve_side(self, request: Any) -> None:
         """Serve one request on the side thread, while the main thread runs a cell or is stopped."""
+        _hide_thread()
         token = _kernel.set_parent(request.parent)
         try:
             getattr(self, f"_{request.msg_type}")(request)
@@ -483,6 +484,13 @@ class IPythonKernel(Kernel):
 
 IPythonKernel.__module__ = "ipykernel.ipkernel"
 Kernel.__module__ = "ipykernel.kernelbase"
+
+
+def _hide_thread() -> None:
+    """Keep a debugger from tracing and stopping this thread: it is the one that answers it."""
+    thread = threading.current_thread()
+    thread.pydev_do_not_trace = True  # type: ignore[attr-defined]
+    thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
 
 
 class Channel:

@@ -25,7 +25,7 @@ from traitlets import Bool, CBool, Instance, Type, default, observe
 from pxkernel import _kernel, messages
 from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
-from pxkernel.history import LazyHistoryManager
+from pxkernel.history import HistoryManager
 from pxkernel.jsonpack import dumps
 
 # What cells' child processes find: colours, and no pager that waits for a key.
@@ -58,6 +58,8 @@ class ZMQInteractiveShell(InteractiveShell):
     _last_shown = ("", "")
     _last_traceback_during_displayhook = False
     _transformed: tuple[str, str] | None = None
+    _completer: Any = None
+    _completer_waits = False
 
     @default("exiter")
     def _default_exiter(self) -> ZMQExitAutocall:
@@ -70,6 +72,36 @@ class ZMQInteractiveShell(InteractiveShell):
         return default_banner
 
     # --- construction ---------------------------------------------------------------------------
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._completer_waits = True
+
+    def init_completer(self) -> None:
+        """Nothing yet: see ``Completer``."""
+
+    @property
+    def Completer(self) -> Any:
+        """IPython's completer, made when somebody completes, or looks at what can be configured."""
+        if self._completer_waits:
+            self._completer_waits = False
+            super().init_completer()
+        return self._completer
+
+    @Completer.setter
+    def Completer(self, completer: Any) -> None:
+        self._completer_waits = False
+        self._completer = completer
+
+    @property
+    def configurables(self) -> list[Any]:
+        """What %config offers."""
+        _ = self.Completer
+        return self._configurables
+
+    @configurables.setter
+    def configurables(self, objects: list[Any]) -> None:
+        self._configurables = objects
+
     def init_environment(self) -> None:
         """Colours and pagers of child processes."""
         os.environ.update(_ENVIRONMENT)
@@ -83,7 +115,7 @@ class ZMQInteractiveShell(InteractiveShell):
     def init_history(self) -> None:
         """History whose database opens with the first line."""
         options = {} if self.keep_history else {"enabled": False}
-        self.history_manager = LazyHistoryManager(shell=self, parent=self, **options)
+        self.history_manager = HistoryManager(shell=self, parent=self, **options)
         self.configurables.append(self.history_manager)
 
     def init_hooks(self) -> None:

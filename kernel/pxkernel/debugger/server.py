@@ -22,7 +22,7 @@ from pxkernel.debugger.variables import Explorer, is_shown
 from pxkernel.jsonpack import dumps
 
 # Threads of the kernel itself: they do not stop.
-_OWN_THREADS = ("IPythonHistorySavingThread", "px-ctl", "px-dap", "px-dap-stopped")
+_OWN_THREADS = ("IPythonHistorySavingThread", "px-side", "px-dap", "px-dap-stopped")
 _PSEUDO_ROWS = ("special variables", "function variables")
 
 
