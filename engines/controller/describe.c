@@ -109,7 +109,8 @@ void px__describe_error(const px_controller *controller, px_jsonw *w)
 
 void px__describe_cluster(const px_controller *controller, px_jsonw *w)
 {
-    uint64_t done = controller->done, failed = controller->failed, busy = 0, queued = 0;
+    uint64_t done = controller->done, failed = controller->failed, busy = 0;
+    uint64_t queued = px_relay_waiting(controller->relay);
     const px_seat *seat, *next;
     HASH_ITER (hh, controller->seats, seat, next) {
         unsigned in_flight = atomic_load(&seat->tally->in_flight);

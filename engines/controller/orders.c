@@ -226,6 +226,11 @@ static void order_cluster(px_controller *controller)
     if (px_roster_state(controller->roster) == PX_CLUSTER_RUNNING) {
         px__fail(controller, "", "", "", "");
     }
+    bool hopeless = px_roster_usable(controller->roster) == 0 &&
+                    px_roster_state(controller->roster) != PX_CLUSTER_STARTING;
+    if (px_relay_hopeless(controller->relay, hopeless) != PX_OK) {
+        abort(); // whoever waits for an engine would wait for ever
+    }
     if (!controller->stopping && px_roster_wanted(controller->roster) != controller->file.n &&
         px__files_publish(controller, &error) != PX_OK) {
         px_log_warning("cluster.json is out of date", "cause=%s", error.text);

@@ -4,6 +4,7 @@
 
 #include "flight.h"
 #include "relay.h"
+#include "sched.h"
 
 #include "px/cluster.h"
 #include "px/link.h"
@@ -61,6 +62,10 @@ struct px_relay {
     px_peer *clients;
     px_debtor *debtors;
     struct invitation *invitations;
+    px_sched *sched;
+    px_sched_orders orders; // filled by an event, emptied by px__tasks_carry_out
+    px_timer *sched_timer;  // of tasks' time limits
+    atomic_size_t n_waiting;
     atomic_bool watched;
     px_news active;
 };
@@ -71,11 +76,34 @@ px_debtor *px__relay_debtor(px_relay *relay, uint32_t id);
 // when the peer is slow. Errors are dropped: the peer's end is read from its connection.
 void px__relay_send(px_peer *peer, const px_frames *frames, px_peer *source);
 
+// A message: route, delimiter, signature, header, parent, metadata, content; then its buffers.
+#define PX_MESSAGE_FRAMES 7
+
+// px__forward sends frames from index first on to an engine, behind a route frame for it (n = 1).
+px_err px__forward(const px_route *route, px_peer *to, const px_frames *frames, size_t first,
+                   px_peer *source);
+
+// px_loss says why a task has no reply. With a debtor its end is told; else ename and words.
+typedef struct px_loss {
+    uint64_t task;
+    uint32_t engine;
+    bool has_engine;
+    const px_debtor *debtor;
+    const char *ename, *words;
+} px_loss;
+void px__send_lost(px_peer *client, const px_loss *loss);
+
 // px__route forwards one message of a registered peer. PX_EFORMAT: the peer breaks the protocol.
 px_err px__route(px_peer *from, px_frames *frames, px_error *reterr);
-// px__route_lost answers everything a dead engine owes.
+// px__route_lost answers every request that a dead engine owes and that is no task.
 void px__route_lost(px_relay *relay, px_debtor *debtor);
 // px__route_client_gone lets engines close the segments that a client will not map any more.
 void px__route_client_gone(px_relay *relay, uint32_t client);
+
+// tasks.c
+px_err px__task_came(px_peer *from, const px_route *route, const px_frames *frames,
+                     px_error *reterr);
+void px__tasks_carry_out(px_relay *relay);
+void px__task_drop(const px_sched_order *order); // gives back the payload
 
 #endif

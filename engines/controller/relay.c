@@ -29,7 +29,7 @@
 #define READ_BUDGET 256
 #define DOOR_NS (5 * PX_NS_PER_S)
 
-enum { DO_EXPECT, DO_FORGET_CLIENT, DO_BURY, DO_STOP, DO_AGAIN };
+enum { DO_EXPECT, DO_FORGET_CLIENT, DO_BURY, DO_ABORT, DO_HOPELESS, DO_STOP, DO_AGAIN };
 
 typedef struct invitation {
     px_role role;
@@ -46,9 +46,19 @@ typedef struct relay_wish {
     px_tally *tally;
     int signal, code;
     char *cause;
+    uint64_t *tasks; // ABORT
+    size_t n_tasks;
+    bool hopeless;
 } relay_wish;
 
 static void take_letters(px_relay *relay);
+
+static void wish_free(relay_wish *wish)
+{
+    free(wish->cause);
+    free(wish->tasks);
+    free(wish);
+}
 
 px_peer *px__relay_client(px_relay *relay, uint32_t id)
 {
@@ -165,6 +175,8 @@ static void close_peer(px_peer *peer)
         if (peer->got_segments) {
             px__route_client_gone(relay, peer->id);
         }
+        px_sched_client_gone(relay->sched, px_now(), peer->id, &relay->orders);
+        px__tasks_carry_out(relay);
         tell_admin(relay, PX_NEWS_CLIENT_GONE, peer->id);
     } else if (peer->role == PX_ROLE_ENGINE) {
         px__relay_debtor(relay, peer->id)->peer = NULL;
@@ -211,6 +223,8 @@ static void admit(px_peer *peer, const invitation *guest)
     debtor->peer = peer;
     debtor->connected = true;
     tell_admin(relay, PX_NEWS_ENGINE_UP, peer->id);
+    px_sched_engine_up(relay->sched, px_now(), peer->id, &relay->orders);
+    px__tasks_carry_out(relay);
 }
 
 // invited finds who may come in with a secret.
@@ -450,8 +464,18 @@ static void bury(px_relay *relay, relay_wish *wish)
     debtor->code = wish->code;
     debtor->cause = PX_STEAL(wish->cause);
     px__route_lost(relay, debtor);
+    px_sched_engine_down(relay->sched, px_now(), debtor->id, &relay->orders);
+    px__tasks_carry_out(relay);
     px_flight_free(debtor->flight);
     debtor->flight = NULL;
+}
+
+static void abort_tasks(px_relay *relay, const relay_wish *wish)
+{
+    for (size_t i = 0; i < wish->n_tasks; i++) {
+        px_sched_abort(relay->sched, px_now(), wish->id, wish->tasks[i], &relay->orders);
+    }
+    px__tasks_carry_out(relay);
 }
 
 static void grant(px_relay *relay, relay_wish *wish)
@@ -466,14 +490,20 @@ static void grant(px_relay *relay, relay_wish *wish)
     case DO_BURY:
         bury(relay, wish);
         break;
+    case DO_ABORT:
+        abort_tasks(relay, wish);
+        break;
+    case DO_HOPELESS:
+        px_sched_hopeless(relay->sched, px_now(), wish->hopeless, &relay->orders);
+        px__tasks_carry_out(relay);
+        break;
     case DO_STOP:
         px_loop_stop(relay->loop);
         break;
     default:
         break;
     }
-    free(wish->cause);
-    free(wish);
+    wish_free(wish);
 }
 
 static void letter_came(void *context, px_letter *letter)
@@ -547,6 +577,23 @@ px_err px_relay_bury(px_relay *relay, uint32_t engine, int signal, int code, con
     return post(relay, DO_BURY, &wish);
 }
 
+px_err px_relay_abort(px_relay *relay, uint32_t client, uint64_t *tasks, size_t n)
+{
+    relay_wish wish = {.id = client, .tasks = tasks, .n_tasks = n};
+    return post(relay, DO_ABORT, &wish);
+}
+
+px_err px_relay_hopeless(px_relay *relay, bool hopeless)
+{
+    relay_wish wish = {.hopeless = hopeless};
+    return post(relay, DO_HOPELESS, &wish);
+}
+
+size_t px_relay_waiting(px_relay *relay)
+{
+    return atomic_load_explicit(&relay->n_waiting, memory_order_relaxed);
+}
+
 void px_relay_watch(px_relay *relay)
 {
     atomic_store(&relay->watched, true);
@@ -566,7 +613,16 @@ static void *run(void *context)
 
 static void free_all(px_relay *relay)
 {
-    HASH_CLEAR(hh, relay->clients); // they are among the peers
+    px_peer *client, *next_client;
+    HASH_ITER (hh, relay->clients, client, next_client) { // they are among the peers
+        HASH_DEL(relay->clients, client);
+        px_sched_client_gone(relay->sched, px_now(), client->id, &relay->orders);
+    }
+    for (size_t i = 0; i < relay->orders.n; i++) {
+        if (relay->orders.items[i].kind != PX_SCHED_SEND) {
+            px__task_drop(&relay->orders.items[i]);
+        }
+    }
     px_peer *peer, *next_peer;
     DL_FOREACH_SAFE (relay->peers, peer, next_peer) {
         px_source_remove(peer->source);
@@ -585,8 +641,7 @@ static void free_all(px_relay *relay)
             free(PX_CONTAINER(letter, px_peer, again));
         } else {
             relay_wish *wish = PX_CONTAINER(letter, relay_wish, letter);
-            free(wish->cause);
-            free(wish);
+            wish_free(wish);
         }
         letter = next;
     }
@@ -611,6 +666,9 @@ static void destroy(px_relay *relay)
     }
     px_source_remove(relay->listen_source);
     px_timer_remove(relay->door_timer);
+    px_timer_remove(relay->sched_timer);
+    px_sched_orders_done(&relay->orders);
+    px_sched_free(relay->sched);
     px_loop_free(relay->loop);
     px_session_free(relay->session);
     px_mailbox_done(&relay->box);
@@ -633,6 +691,7 @@ px_err px_relay_start(const px_relay_config *config, px_relay **ret_relay)
         return err;
     }
     err = px_session_clone(config->session, &relay->session);
+    err = err == PX_OK ? px_sched_new(&relay->sched) : err;
     err = err == PX_OK ? px_loop_new(&relay->loop) : err;
     err = err == PX_OK ? px_loop_add_mailbox(relay->loop, "wishes", &relay->box, letter_came, relay)
                        : err;

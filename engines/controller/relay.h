@@ -56,6 +56,12 @@ px_err px_relay_forget_client(px_relay *relay, uint32_t client);
 // px_relay_bury takes what a dead engine has still written, then answers all it owes with LOST.
 // cause is a sentence about its end; signal and code -1 when unknown.
 px_err px_relay_bury(px_relay *relay, uint32_t engine, int signal, int code, const char *cause);
+// px_relay_abort takes tasks out that no engine has yet (takes the array, on success).
+px_err px_relay_abort(px_relay *relay, uint32_t client, uint64_t *tasks, size_t n);
+// px_relay_hopeless: no engine lives and none is coming, so tasks need not wait for one; or not so.
+px_err px_relay_hopeless(px_relay *relay, bool hopeless);
+// px_relay_waiting is how many tasks no engine has.
+size_t px_relay_waiting(px_relay *relay);
 // px_relay_watch asks for one PX_NEWS_ACTIVE when the next request or reply passes.
 void px_relay_watch(px_relay *relay);
 

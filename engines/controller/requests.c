@@ -196,6 +196,21 @@ static void signal_request(px_call *call)
     free(choice.ids);
 }
 
+// abort_waiting takes those out that have not come to an engine.
+static void abort_waiting(px_call *call, const px_json *tasks)
+{
+    size_t n = px_json_length(tasks);
+    uint64_t *numbers = calloc(n + 1, sizeof(*numbers));
+    for (size_t i = 0; numbers != NULL && i < n; i++) {
+        numbers[i] = (uint64_t)px_json_as_int(px_json_item(tasks, i), 0);
+    }
+    if (numbers == NULL ||
+        px_relay_abort(call->controller->relay, call->visitor->id, numbers, n) != PX_OK) {
+        free(numbers);
+        refuse(call, "MemoryError", PX_ENOMEM, "the controller is out of memory");
+    }
+}
+
 // abort_request is handed to every engine with the client's number: only an engine knows what it
 // has begun. With "interrupt" it ends a running one, too.
 static void abort_request(px_call *call)
@@ -210,6 +225,7 @@ static void abort_request(px_call *call)
         refuse(call, "ValueError", PX_EINVAL, "\"tasks\" must be a list of task numbers");
         return;
     }
+    abort_waiting(call, tasks);
     w.need_comma = true;
     px_jsonw_key_bool(&w, "interrupt", px_json_bool(call->content, "interrupt", false));
     px_jsonw_end_object(&w);

@@ -15,8 +15,6 @@
 
 #include <stdio.h>
 
-#define MESSAGE_FRAMES 7 // at least: route, delimiter, signature, header, parent, metadata, content
-
 // active tells the admin, if it asked, that something goes on.
 static void active(px_relay *relay)
 {
@@ -26,54 +24,58 @@ static void active(px_relay *relay)
     }
 }
 
+static void put_number(px_jsonw *w, const char *key, int number)
+{
+    px_jsonw_key(w, key);
+    if (number >= 0) {
+        px_jsonw_int(w, number);
+    } else {
+        px_jsonw_null(w);
+    }
+}
+
 // lost_content is the content of a LOST message.
-static void lost_content(px_buf *out, uint32_t engine, const px_debtor *debtor)
+static void lost_content(px_buf *out, const px_loss *loss)
 {
     char text[640];
-    if (debtor == NULL) {
-        (void)snprintf(text, sizeof(text),
-                       "there is no engine %u in this cluster (ids are never used again; rc.ids "
-                       "lists those that live)",
-                       engine);
+    const px_debtor *debtor = loss->debtor;
+    const char *cause = debtor != NULL ? debtor->cause : loss->words;
+    if (debtor != NULL) {
+        (void)snprintf(text, sizeof(text), "engine %u: %s", loss->engine,
+                       cause != NULL ? cause : "its process ended");
     } else {
-        (void)snprintf(text, sizeof(text), "engine %u: %s", engine,
-                       debtor->cause != NULL ? debtor->cause : "its process ended");
+        (void)snprintf(text, sizeof(text), "%s", cause);
     }
     px_jsonw w = px_jsonw_to(out);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "status", "error");
-    px_jsonw_key_string(&w, "ename", "EngineError");
+    px_jsonw_key_string(&w, "ename", debtor != NULL ? "EngineError" : loss->ename);
     px_jsonw_key_string(&w, "evalue", text);
     px_jsonw_key(&w, "traceback");
     px_jsonw_array(&w);
     px_jsonw_end_array(&w);
-    px_jsonw_key_int(&w, "engine", engine);
-    px_jsonw_key(&w, "signal");
-    if (debtor != NULL && debtor->signal >= 0) {
-        px_jsonw_int(&w, debtor->signal);
+    px_jsonw_key(&w, "engine");
+    if (loss->has_engine) {
+        px_jsonw_int(&w, loss->engine);
     } else {
         px_jsonw_null(&w);
     }
-    px_jsonw_key(&w, "code");
-    if (debtor != NULL && debtor->code >= 0) {
-        px_jsonw_int(&w, debtor->code);
-    } else {
-        px_jsonw_null(&w);
-    }
-    px_jsonw_key_string(&w, "cause", debtor != NULL ? debtor->cause : "no such engine");
+    put_number(&w, "signal", debtor != NULL ? debtor->signal : -1);
+    put_number(&w, "code", debtor != NULL ? debtor->code : -1);
+    px_jsonw_key_string(&w, "cause", cause);
     px_jsonw_end_object(&w);
 }
 
-// send_lost tells one client that one task is lost with its engine.
-static void send_lost(px_peer *client, uint64_t task, uint32_t engine, const px_debtor *debtor)
+void px__send_lost(px_peer *client, const px_loss *loss)
 {
     PX_AUTO_BUF content = {0};
-    lost_content(&content, engine, debtor);
     PX_AUTO_FRAMES frames = {0};
     px_bytes *route = NULL;
+    lost_content(&content, loss);
     px_outgoing message = {.msg_type = "error", .content = px_buf_slice(&content)};
-    px_route to = {.kind = PX_ROUTE_LOST, .client = client->id, .task = task, .n = 1};
-    if (px_buf_status(&content) != PX_OK || px_route_encode(&to, &engine, &route) != PX_OK) {
+    px_route to = {
+        .kind = PX_ROUTE_LOST, .client = client->id, .task = loss->task, .n = loss->has_engine};
+    if (px_buf_status(&content) != PX_OK || px_route_encode(&to, &loss->engine, &route) != PX_OK) {
         return;
     }
     if (px_frames_push(&frames, route) != PX_OK) {
@@ -92,33 +94,42 @@ void px__route_lost(px_relay *relay, px_debtor *debtor)
     while (px_flight_next(debtor->flight, &client_id, &task)) {
         px_peer *client = px__relay_client(relay, client_id);
         atomic_fetch_sub(&debtor->tally->in_flight, 1);
+        if (px_sched_has(relay->sched, client_id, task)) {
+            continue; // the scheduler's to settle
+        }
         atomic_fetch_add(&debtor->tally->failed, 1);
         if (client != NULL) {
-            send_lost(client, task, debtor->id, debtor);
+            px__send_lost(client, &(px_loss){.task = task,
+                                             .engine = debtor->id,
+                                             .has_engine = true,
+                                             .debtor = debtor});
         }
     }
     active(relay);
 }
 
-// forward sends frames to one engine under a route frame of its own.
-static px_err forward(px_peer *from, const px_route *route, uint32_t engine, px_peer *to,
-                      const px_frames *frames)
+px_err px__forward(const px_route *route, px_peer *to, const px_frames *frames, size_t first,
+                   px_peer *source)
 {
-    px_route own = {.kind = route->kind,
-                    .flags = route->flags,
-                    .client = from->id,
-                    .task = route->task,
-                    .n = 1};
     PX_AUTO_FRAMES copy = {0};
     px_bytes *head = NULL;
-    PX_TRY(px_route_encode(&own, &engine, &head));
+    PX_TRY(px_route_encode(route, &to->id, &head));
     if (px_frames_push(&copy, head) != PX_OK) {
         px_bytes_unref(head);
         return PX_ENOMEM;
     }
-    PX_TRY(px_frames_share(&copy, frames, 1, px_frames_count(frames) - 1));
-    px__relay_send(to, &copy, from);
+    PX_TRY(px_frames_share(&copy, frames, first, px_frames_count(frames) - first));
+    px__relay_send(to, &copy, source);
     return PX_OK;
+}
+
+// forward sends a client's message to one engine under a route frame of its own.
+static px_err forward(px_peer *from, const px_route *route, px_peer *to, const px_frames *frames)
+{
+    px_route own = *route;
+    own.client = from->id;
+    own.n = 1;
+    return px__forward(&own, to, frames, 1, from);
 }
 
 // release tells an engine that nobody will map the segments of its replies to a client any more: of
@@ -148,15 +159,30 @@ void px__route_client_gone(px_relay *relay, uint32_t client)
     }
 }
 
+static const char *no_engine(uint32_t engine, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "there is no engine %u in this cluster (ids are never used again; rc.ids lists "
+                   "those that live)",
+                   engine);
+    return text;
+}
+
 static void request_one(px_peer *from, const px_route *route, uint32_t engine,
                         const px_frames *frames)
 {
+    char text[160];
     px_debtor *debtor = px__relay_debtor(from->relay, engine);
     if (debtor != NULL && !debtor->connected) {
         debtor = NULL; // ordered, but nobody can know its id yet
     }
     if (debtor == NULL || debtor->dead) {
-        send_lost(from, route->task, engine, debtor);
+        px__send_lost(from, &(px_loss){.task = route->task,
+                                       .engine = engine,
+                                       .has_engine = true,
+                                       .debtor = debtor,
+                                       .ename = "EngineError",
+                                       .words = no_engine(engine, text, sizeof(text))});
         return;
     }
     if (px_flight_add(debtor->flight, from->id, route->task) != PX_OK) {
@@ -164,8 +190,9 @@ static void request_one(px_peer *from, const px_route *route, uint32_t engine,
         return;
     }
     atomic_fetch_add(&debtor->tally->in_flight, 1);
+    px_sched_direct(from->relay->sched, engine);
     // Without a connection it is about to be declared dead, with all it owes: LOST follows.
-    if (debtor->peer != NULL && forward(from, route, engine, debtor->peer, frames) != PX_OK) {
+    if (debtor->peer != NULL && forward(from, route, debtor->peer, frames) != PX_OK) {
         px_log_error("relay: out of memory for a request", "engine=%u", engine);
     }
 }
@@ -180,12 +207,16 @@ static px_err from_client(px_peer *from, const px_route *route, const px_frames 
         }
         active(from->relay);
         return PX_OK;
+    case PX_ROUTE_TASK:
+        PX_TRY(px__task_came(from, route, frames, reterr));
+        active(from->relay);
+        return PX_OK;
     case PX_ROUTE_RELEASE:
     case PX_ROUTE_STDIN: {
         px_debtor *debtor =
             route->n == 1 ? px__relay_debtor(from->relay, px_route_engine(route, 0)) : NULL;
         return debtor != NULL && debtor->peer != NULL
-                   ? forward(from, route, debtor->id, debtor->peer, frames)
+                   ? forward(from, route, debtor->peer, frames)
                    : PX_OK; // the one who asked, or holds the segments, is gone
     }
     default:
@@ -193,33 +224,46 @@ static px_err from_client(px_peer *from, const px_route *route, const px_frames 
     }
 }
 
+// settle takes a reply off what its engine owes; false when it goes no further.
+static bool settle(px_peer *from, const px_route *route)
+{
+    px_relay *relay = from->relay;
+    px_debtor *debtor = px__relay_debtor(relay, from->id);
+    bool failed = (route->flags & PX_ROUTE_FAILED) != 0;
+    if (!px_flight_take(debtor->flight, route->client, route->task)) {
+        px_log_debug("relay: reply to nothing", "engine=%u", from->id);
+        return false;
+    }
+    atomic_fetch_sub(&debtor->tally->in_flight, 1);
+    atomic_fetch_add(&debtor->tally->done, 1);
+    if (failed) {
+        atomic_fetch_add(&debtor->tally->failed, 1);
+    }
+    px_sched_order reply = {.client = route->client, .engine = from->id, .task = route->task};
+    px_verdict verdict = px_sched_reply(relay->sched, px_now(), &reply, failed, &relay->orders);
+    if (relay->orders.n > 0) {
+        px__tasks_carry_out(relay);
+    }
+    active(relay);
+    return verdict == PX_VERDICT_FORWARD;
+}
+
 static px_err from_engine(px_peer *from, const px_route *route, const px_frames *frames,
                           px_error *reterr)
 {
     bool known = route->kind == PX_ROUTE_REPLY || route->kind == PX_ROUTE_OUTPUT ||
                  route->kind == PX_ROUTE_STDIN;
+    bool segments = route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_SEGMENTS) != 0;
     if (!known || route->n != 1 || px_route_engine(route, 0) != from->id) {
         return px_error_set(reterr, PX_EFORMAT, "an engine sent a message of kind %u for another",
                             route->kind);
     }
-    if (route->kind == PX_ROUTE_REPLY) {
-        px_debtor *debtor = px__relay_debtor(from->relay, from->id);
-        if (!px_flight_take(debtor->flight, route->client, route->task)) {
-            px_log_debug("relay: reply to nothing", "engine=%u", from->id);
-            return PX_OK;
-        }
-        atomic_fetch_sub(&debtor->tally->in_flight, 1);
-        atomic_fetch_add(&debtor->tally->done, 1);
-        if ((route->flags & PX_ROUTE_FAILED) != 0) {
-            atomic_fetch_add(&debtor->tally->failed, 1);
-        }
-        active(from->relay);
-    }
-    px_peer *client = px__relay_client(from->relay, route->client);
+    bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route);
+    px_peer *client = wanted ? px__relay_client(from->relay, route->client) : NULL;
     if (client != NULL) {
         px__relay_send(client, frames, from);
-        client->got_segments |= (route->flags & PX_ROUTE_SEGMENTS) != 0;
-    } else if (route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_SEGMENTS) != 0) {
+        client->got_segments |= segments;
+    } else if (segments) {
         release(from, route->client, route->task);
     }
     return PX_OK;
@@ -232,9 +276,9 @@ px_err px__route(px_peer *from, px_frames *frames, px_error *reterr)
     if (n == 0 || px_route_decode(px_frames_get(frames, 0), &route) != PX_OK) {
         return px_error_set(reterr, PX_EFORMAT, "the route frame is malformed");
     }
-    if (n < MESSAGE_FRAMES && route.kind != PX_ROUTE_RELEASE) {
+    if (n < PX_MESSAGE_FRAMES && route.kind != PX_ROUTE_RELEASE) {
         return px_error_set(reterr, PX_EFORMAT, "a message of %zu frames, %d at least are needed",
-                            n, MESSAGE_FRAMES);
+                            n, PX_MESSAGE_FRAMES);
     }
     return from->role == PX_ROLE_CLIENT ? from_client(from, &route, frames, reterr)
                                         : from_engine(from, &route, frames, reterr);

@@ -548,6 +548,11 @@ px_ns px_sched_due(const px_sched *sched)
     return due;
 }
 
+bool px_sched_has(const px_sched *sched, uint32_t client, uint64_t task)
+{
+    return px__task_find(sched, client, task) != NULL;
+}
+
 size_t px_sched_waiting(const px_sched *sched)
 {
     return sched->n_waiting;

@@ -35,7 +35,7 @@ static void print(const char *what, px_ns *took, size_t n)
 
 static void request(test_peer *peer, uint64_t task, const uint32_t *engines, uint32_t n)
 {
-    px_route route = {.kind = PX_ROUTE_REQUEST, .task = task, .n = n};
+    px_route route = {.kind = n == 0 ? PX_ROUTE_TASK : PX_ROUTE_REQUEST, .task = task, .n = n};
     px_outgoing message = {.msg_type = "apply_request", .metadata = PX_SLICE_LITERAL("{\"px\":1}")};
     peer_send(peer, peer->work, &route, engines, &message);
 }
@@ -51,6 +51,26 @@ static void wait_replies(test_peer *peer, uint32_t n)
         n -= strstr(message->msg_type, "_reply") != NULL;
         px_message_free(message);
     }
+}
+
+typedef struct px_load {
+    long long rounds, in_flight;
+} px_load;
+
+// many keeps in_flight requests going; to engines in turn, or n 0: wherever the controller likes.
+static void many(test_peer *peer, const char *what, const uint32_t *ids, uint32_t n, px_load load)
+{
+    px_ns start = px_now();
+    long long sent = 0;
+    for (long long back = 0; back < load.rounds; back++) {
+        for (; sent < load.rounds && sent - back < load.in_flight; sent++) {
+            request(peer, (uint64_t)(load.rounds + sent), n > 0 ? &ids[(uint64_t)sent % n] : NULL,
+                    n > 0 ? 1 : 0);
+        }
+        wait_replies(peer, 1);
+    }
+    (void)printf("%-28s %.1f us each\n", what,
+                 (double)(px_now() - start) / 1000 / (double)load.rounds);
 }
 
 int main(int argc, char **argv)
@@ -93,16 +113,8 @@ int main(int argc, char **argv)
         took[i] = px_now() - start;
     }
     print("all engines", took, (size_t)rounds);
-    px_ns start = px_now();
-    long long sent = 0;
-    for (long long back = 0; back < rounds; back++) {
-        for (; sent < rounds && sent - back < in_flight; sent++) {
-            request(&peer, (uint64_t)sent, &ids[(uint64_t)sent % n], 1);
-        }
-        wait_replies(&peer, 1);
-    }
-    (void)printf("%-28s %.1f us each\n", "many in flight",
-                 (double)(px_now() - start) / 1000 / (double)rounds);
+    many(&peer, "many in flight", ids, n, (px_load){rounds, in_flight});
+    many(&peer, "many placed", ids, 0, (px_load){rounds, in_flight});
     free(ids);
     free(took);
     peer_leave(&peer);
