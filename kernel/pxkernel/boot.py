@@ -63,8 +63,7 @@ def run() -> int:
     _kernel.set_language_info(dumps(kernel.kernel_info))
     _kernel.set_exit(lambda restart: kernel.main_loop.stop())
     _kernel.set_dispatch(kernel.dispatch)
-    if hasattr(_kernel, "set_side"):
-        _kernel.set_side(kernel.serve_side)
+    _kernel.set_side(kernel.serve_side)
     gc.freeze()
     gc.enable()
     _kernel.started()

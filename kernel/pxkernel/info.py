@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import sys
 from typing import Any
 
@@ -20,6 +21,11 @@ def _banner() -> str:
         f"IPython {release.version} -- An enhanced Interactive Python. Type '?' for help.\n"
         f"pxkernel {pxkernel.__version__} -- a Jupyter kernel in C with a parallel cluster."
     )
+
+
+def _has_debugpy() -> bool:
+    """Whether debugpy can be imported; it is not, until somebody debugs."""
+    return importlib.machinery.PathFinder.find_spec("debugpy") is not None
 
 
 def kernel_info(shell: Any = None) -> dict[str, Any]:
@@ -55,5 +61,5 @@ def kernel_info(shell: Any = None) -> dict[str, Any]:
             {"text": "SymPy Reference", "url": "http://docs.sympy.org/latest/index.html"},
             {"text": "pandas Reference", "url": "https://pandas.pydata.org/pandas-docs/stable/"},
         ],
-        "supported_features": [],
+        "supported_features": ["debugger"] if _has_debugpy() else [],
     }

@@ -42,6 +42,7 @@ class Debugger:
         self._initialized = threading.Event()
         self._stops: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._explorer = Explorer(self.shell.user_ns)
+        self._usual_hook = self._stopping_hook = sys.breakpointhook
         self._transforms: list[tuple[int, Any]] = []
 
     # --- requests -------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ class Debugger:
         Path(compiler.get_tmp_directory()).mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._address is None:
             self._address = self._in_main_thread(self._listen)
+        sys.breakpointhook = self._stopping_hook
         self._keep_leading_lines()
         self._initialized.clear()
         self._attaching = True
@@ -102,19 +104,13 @@ class Debugger:
 
         debugpy's ``breakpoint()`` does nothing while no front end debugs: then the usual one stays.
         """
-        usual = sys.breakpointhook
+        self._usual_hook = sys.breakpointhook
         # Python's own modules are frozen here; that warning would land in the user's cell.
         os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
         import debugpy
 
         address = debugpy.listen(("127.0.0.1", 0))
-        stopping = sys.breakpointhook
-
-        def breakpoint_hook(*args: Any, **kwargs: Any) -> Any:
-            hook = stopping if self.started else usual
-            return hook(*args, **kwargs)
-
-        sys.breakpointhook = breakpoint_hook
+        self._stopping_hook = sys.breakpointhook
         return address
 
     def _in_main_thread(self, function: Any) -> Any:
@@ -145,6 +141,8 @@ class Debugger:
 
     def _stop(self) -> None:
         self.started = False
+        if sys.breakpointhook is self._stopping_hook:
+            sys.breakpointhook = self._usual_hook
         self._breakpoints = {}
         self._stopped = set()
         connection, self._connection = self._connection, None

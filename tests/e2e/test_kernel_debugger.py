@@ -1,0 +1,230 @@
+"""The debugger as JupyterLab drives it, over the control channel."""
+
+import threading
+import time
+from queue import Empty
+
+import pytest
+
+CODE = """def f(a):
+    b = a * 2
+    return b
+
+x = 20
+f(x + 1)"""
+
+
+class Lab:
+    """A front end that debugs."""
+
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.client = kernel.client
+        self.number = 0
+
+    def ask(self, command, **arguments):
+        """Send one debug_request; the content of its reply."""
+        self.number += 1
+        content = {
+            "type": "request",
+            "seq": self.number,
+            "command": command,
+            "arguments": arguments,
+        }
+        message = self.client.session.msg("debug_request", content)
+        self.client.control_channel.send(message)
+        end = time.monotonic() + 40
+        while True:
+            reply = self.client.get_control_msg(timeout=max(0.1, end - time.monotonic()))
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                assert reply["msg_type"] == "debug_reply"
+                return reply["content"]
+
+    def good(self, command, **arguments):
+        """``ask``, which must succeed; the body of the answer."""
+        reply = self.ask(command, **arguments)
+        assert reply.get("success"), reply
+        return reply.get("body", {})
+
+    def begin(self):
+        """From nothing to a debugger that is attached."""
+        self.good("initialize", clientID="test", adapterID="", linesStartAt1=True)
+        self.good("attach")
+
+    def stop_at(self, code, *lines):
+        """Set breakpoints in a cell that will be run."""
+        path = self.good("dumpCell", code=code)["sourcePath"]
+        breakpoints = [{"line": line} for line in lines]
+        body = self.good("setBreakpoints", source={"path": path}, breakpoints=breakpoints)
+        assert [one["line"] for one in body["breakpoints"]] == list(lines)
+        return path
+
+    def event(self, name, timeout=40):
+        """Wait for a debug_event."""
+        end = time.monotonic() + timeout
+        while True:
+            assert time.monotonic() < end, f"no event {name}"
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except Empty:
+                continue
+            if message["msg_type"] == "debug_event" and message["content"]["event"] == name:
+                return message["content"]["body"]
+
+
+@pytest.fixture
+def lab(kernel):
+    """A front end of a running kernel."""
+    return Lab(kernel)
+
+
+def test_info_before_it_starts(lab):
+    body = lab.good("debugInfo")
+    assert body["isStarted"] is False
+    assert (body["hashMethod"], body["hashSeed"]) == ("Murmur2", 0xC70F6907)
+    assert body["tmpFilePrefix"].endswith(f"ipykernel_{lab.kernel.pid}/")
+    assert lab.ask("stackTrace", threadId=1) == {}
+    assert lab.kernel.run("import sys; 'debugpy' in sys.modules").value == "False"
+    assert (
+        "debugger"
+        in lab.client.kernel_info(reply=True, timeout=30)["content"]["supported_features"]
+    )
+
+
+def test_a_breakpoint(lab):
+    lab.begin()
+    path = lab.stop_at(CODE, 3)
+    request = lab.kernel.send(CODE)
+    thread = lab.event("stopped")["threadId"]
+    info = lab.good("debugInfo")
+    assert thread in info["stoppedThreads"]
+    assert info["breakpoints"] == [{"source": path, "breakpoints": [{"line": 3}]}]
+    frames = lab.good("stackTrace", threadId=thread)["stackFrames"]
+    assert [(f["name"], f["line"]) for f in frames] == [("f", 3), ("<module>", 6)]
+    frame = frames[0]["id"]
+    scopes = lab.good("scopes", frameId=frame)["scopes"]
+    reference = scopes[0]["variablesReference"]
+    rows = lab.good("variables", variablesReference=reference)["variables"]
+    assert {row["name"]: row["value"] for row in rows} == {"a": "21", "b": "42"}
+    rich = lab.good("richInspectVariables", variableName="b", frameId=frame)
+    assert rich["data"] == {"text/plain": "42"}
+    value = lab.good("evaluate", expression="a + 1000", frameId=frame, context="watch")
+    assert value["result"] == "1021"
+    lab.good("copyToGlobals", srcVariableName="b", dstVariableName="kept", srcFrameId=frame)
+    assert lab.good("source", source={"path": path})["content"] == CODE
+    lab.good("continue", threadId=thread)
+    assert lab.kernel.collect(request).value == "42"
+    assert lab.kernel.run("kept").value == "42"
+    lab.good("disconnect", restart=False, terminateDebuggee=False)
+    assert lab.kernel.run(CODE).value == "42"
+
+
+def test_stepping(lab):
+    lab.begin()
+    lab.stop_at(CODE, 6)
+    request = lab.kernel.send(CODE)
+    thread = lab.event("stopped")["threadId"]
+    where = []
+    for command in ("stepIn", "next", "stepOut"):
+        lab.good(command, threadId=thread)
+        lab.event("stopped")
+        frame = lab.good("stackTrace", threadId=thread)["stackFrames"][0]
+        where.append((frame["name"], frame["line"]))
+    assert where[:2] == [("f", 2), ("f", 3)]
+    assert where[2][0] == "<module>"
+    lab.good("continue", threadId=thread)
+    assert lab.kernel.collect(request).value == "42"
+
+
+def test_it_begins_again_after_disconnect(lab):
+    for _ in range(2):
+        lab.begin()
+        lab.stop_at(CODE, 2)
+        request = lab.kernel.send(CODE)
+        thread = lab.event("stopped")["threadId"]
+        lab.good("continue", threadId=thread)
+        assert lab.kernel.collect(request).value == "42"
+        lab.good("disconnect")
+        assert lab.good("debugInfo")["isStarted"] is False
+
+
+def test_leading_empty_lines_count(lab):
+    lab.begin()
+    code = "\n\n\ny = 1\ny + 1"
+    lab.stop_at(code, 4)
+    request = lab.kernel.send(code)
+    thread = lab.event("stopped")["threadId"]
+    frames = lab.good("stackTrace", threadId=thread)["stackFrames"]
+    assert frames[0]["line"] == 4
+    lab.good("continue", threadId=thread)
+    assert lab.kernel.collect(request).value == "2"
+
+
+def test_variables_between_stops(lab):
+    lab.kernel.run(
+        "a = 5; b = {'k': [1, 2]}\nclass C:\n    def __init__(self): self.z = 1\nc = C()"
+    )
+    rows = lab.good("inspectVariables")["variables"]
+    named = {row["name"]: row for row in rows}
+    assert named["a"]["value"] == "5"
+    assert named["a"]["type"] == "int"
+    assert not {"In", "Out", "exit", "_i", "get_ipython"} & set(named)
+    rich = lab.good("richInspectVariables", variableName="a")
+    assert rich["data"]["text/plain"] == "5"
+    lab.begin()
+    rows = lab.good("inspectVariables")["variables"]
+    reference = {row["name"]: row for row in rows}["b"]["variablesReference"]
+    [row] = lab.good("variables", variablesReference=reference)["variables"]
+    assert (row["name"], row["value"]) == ("'k'", "[1, 2]")
+
+
+def test_the_builtin_breakpoint_works(lab):
+    """Without a front end that debugs it is pdb's, also after one has debugged."""
+
+    def session():
+        request = lab.kernel.send("v = 7\nbreakpoint()\n'after'", allow_stdin=True)
+        asked = lab.client.get_stdin_msg(timeout=40)
+        assert "db" in asked["content"]["prompt"]
+        lab.client.input("p v * 6")
+        lab.client.get_stdin_msg(timeout=40)
+        lab.client.input("c")
+        result = lab.kernel.collect(request)
+        assert "42" in result.stdout
+        assert result.value == "'after'"
+
+    session()
+    lab.begin()
+    lab.good("disconnect")
+    session()
+
+
+def test_modules(lab):
+    reply = lab.ask("modules")
+    names = [module["name"] for module in reply["body"]["modules"]]
+    assert "IPython.core.interactiveshell" in names
+    assert reply["body"]["totalModules"] >= len(names)
+
+
+def test_debug_requests_are_answered_while_a_cell_computes(lab):
+    request = lab.kernel.send("import time\nend = time.time() + 3\nwhile time.time() < end: pass")
+    assert lab.good("debugInfo")["isStarted"] is False
+    assert not lab.client.shell_channel.msg_ready(), "answered only when the cell had ended"
+    lab.kernel.collect(request).ok()
+
+
+def test_threads_of_the_kernel_are_not_stopped(lab):
+    """Completion answers while the main thread stands at a breakpoint."""
+    lab.begin()
+    lab.stop_at(CODE, 2)
+    request = lab.kernel.send(CODE)
+    thread = lab.event("stopped")["threadId"]
+    client = lab.client
+    asked = client.complete("pri", 3)
+    done = threading.Event()
+    while not done.is_set():
+        reply = client.get_shell_msg(timeout=40)
+        if reply["parent_header"]["msg_id"] == asked:
+            assert "print" in reply["content"]["matches"]
+            done.set()
+    lab.good("continue", threadId=thread)
+    assert lab.kernel.collect(request).value == "42"
