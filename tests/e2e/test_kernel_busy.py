@@ -85,3 +85,52 @@ def test_comms_are_served_while_an_async_cell_waits(kernel):
     result = kernel.collect(request)
     assert result.value == "'got it'"
     assert "after\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        ("complete_request", {"code": "spam_and_", "cursor_pos": 9}, "spam_and_eggs"),
+        ("inspect_request", {"code": "sorted", "cursor_pos": 6}, "ascending"),
+        ("is_complete_request", {"code": "for a in b:"}, "incomplete"),
+        ("comm_info_request", {}, "comms"),
+        ("history_request", {"hist_access_type": "tail", "n": 2, "raw": True}, "spam_and_eggs"),
+    ],
+)
+@pytest.mark.parametrize(
+    "code", ["end = time.time() + 3\nwhile time.time() < end: pass", "time.sleep(3)"]
+)
+def test_questions_are_answered_while_a_cell_runs(kernel, code, kind, content, expected):
+    kernel.run("import time\nspam_and_eggs = 1").ok()
+    client = kernel.client
+    request = kernel.send(f"print('runs')\n{code}\n'done'")
+    assert wait_for_line(kernel, request) == "runs\n"
+    message = client.session.msg(kind, content)
+    client.shell_channel.send(message)
+    reply = client.get_shell_msg(timeout=30)
+    assert reply["parent_header"]["msg_id"] == message["header"]["msg_id"], "the cell came first"
+    assert expected in str(reply["content"])
+    result = kernel.collect(request)
+    assert result.value == "'done'"
+    states = [m["content"].get("execution_state") for m in result.messages]
+    assert states[-1] == "idle"
+
+
+def test_statuses_say_busy_as_long_as_the_cell_runs(kernel):
+    """A question's own idle is followed by the cell's busy: front ends show the last one."""
+    client = kernel.client
+    request = kernel.send("import time\nprint('runs')\ntime.sleep(2)")
+    assert wait_for_line(kernel, request) == "runs\n"
+    question = client.is_complete("1")
+    seen = []
+    while True:
+        message = client.get_iopub_msg(timeout=30)
+        if message["msg_type"] == "status":
+            parent = message["parent_header"]["msg_id"]
+            seen.append((parent == request, message["content"]["execution_state"]))
+            if seen[-1] == (True, "idle"):
+                break
+    assert (False, "idle") in seen
+    assert seen[seen.index((False, "idle")) + 1] == (True, "busy")
+    client.get_shell_msg(timeout=30)
+    assert question
