@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._remote import user_namespace
+
 _running: dict[str, Any] = {}
 
 
@@ -23,8 +25,9 @@ def _start(name: str, make: Any) -> Any:
     async def start() -> Any:
         return await make()
 
-    _running[name] = runner.run_sync(start)
-    return _running[name]
+    server = _running[name] = runner.run_sync(start)
+    user_namespace()[f"distributed_{name}"] = server
+    return server
 
 
 def start_scheduler(options: dict[str, Any]) -> str:
@@ -57,5 +60,6 @@ def stop() -> None:
     for name in ("worker", "scheduler"):
         server = _running.pop(name, None)
         if server is not None:
+            user_namespace().pop(f"distributed_{name}", None)
             runner.run_sync(server.close)
     runner.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import operator
 import os
@@ -13,8 +14,8 @@ from typing import Any
 
 from . import _client, error
 from . import _remote as remote
-from .asyncresult import AsyncResult
-from .results import Results
+from .asyncresult import AsyncResult, deadline, left_until
+from .results import Results, slot_metadata
 from .view import BroadcastView, DirectView
 
 HOW_TO_START = (
@@ -336,11 +337,13 @@ class Client:
 
     def wait(self, jobs: Any = None, timeout: float | None = -1) -> bool:
         """Wait for results, default all. True when they are here, False on time-out."""
-        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
-        for result in self._jobs(jobs):
-            if not result.wait(None if end is None else max(0.0, end - time.monotonic())):
+        end = deadline(timeout)
+        if isinstance(jobs, Iterable) and not isinstance(jobs, str | AsyncResult):
+            others = [job for job in jobs if _is_other_future(job)]
+            jobs = [job for job in jobs if not _is_other_future(job)]
+            if others and concurrent.futures.wait(others, left_until(end)).not_done:
                 return False
-        return True
+        return all(result.wait(left_until(end)) for result in self._jobs(jobs))
 
     def wait_interactive(
         self, jobs: Any = None, interval: float = 1.0, timeout: float = -1.0
@@ -362,6 +365,67 @@ class Client:
         if self.block if block is None else block:
             result.wait()
         return result
+
+    # --- results of earlier calls ----------------------------------------------------------------
+    @property
+    def results(self) -> dict[str, Any]:
+        """Results by message id that are here and have not been fetched yet."""
+        return {
+            msg: (result, position)
+            for result in self._results.living()
+            for position, msg in enumerate(result.msg_ids)
+            if result._slots[position][0].slot_done(result._slots[position][1])
+            and not result._loaded[position]
+        }
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata by message id, of the same results."""
+        return {
+            msg: slot_metadata(*result._slots[position])
+            for msg, (result, position) in self.results.items()
+        }
+
+    def result_status(self, msg_ids: Any, status_only: bool = True) -> dict[str, Any]:
+        """Which of these calls are done: ``{"completed": ids, "pending": ids}``, and results."""
+        status: dict[str, Any] = {"completed": [], "pending": []}
+        for result in self._jobs(msg_ids):
+            for msg, part in zip(result.msg_ids, result.split(), strict=True):
+                status["completed" if part.done() else "pending"].append(msg)
+                if part.done() and not status_only:
+                    status[msg] = part.get()
+        return status
+
+    def purge_local_results(self, jobs: Any = (), targets: Any = ()) -> None:
+        """Forget calls (``"all"``, AsyncResults, ids), or those of engines; none may be pending."""
+        if not jobs and not targets and jobs != 0:
+            raise ValueError("must specify jobs or targets to purge")
+        if isinstance(jobs, str) and jobs == "all":
+            chosen = self._results.living()
+        else:
+            chosen = self._jobs(jobs) if jobs or jobs == 0 else []
+        if targets:
+            ids = set(self._build_targets(targets)[0])
+            chosen += [
+                result
+                for result in self._results.living()
+                if any(ids.intersection(task.targets) for task in result._tasks)
+            ]
+        if not all(result.done() for result in chosen):
+            raise RuntimeError("Can't purge outstanding tasks: wait for them, or abort them")
+        self._results.forget(chosen)
+
+    def purge_hub_results(self, jobs: Any = (), targets: Any = ()) -> None:
+        """Nothing: the controller keeps no results."""
+        if not jobs and not targets and jobs != 0:
+            raise ValueError("must specify jobs or targets to purge")
+
+    purge_results = purge_local_results
+
+    def purge_everything(self) -> None:
+        """Forget all calls, and the history."""
+        self.purge_local_results("all")
+        self._results.clear()
 
     # --- control ---------------------------------------------------------------------------------
     def _control(self, msg_type: str, content: dict[str, Any], timeout: float = 10.0) -> Any:
@@ -501,6 +565,10 @@ class Client:
 
     def __exit__(self, *failed: Any) -> None:
         self.close()
+
+
+def _is_other_future(job: Any) -> bool:
+    return isinstance(job, concurrent.futures.Future) and not isinstance(job, AsyncResult)
 
 
 # --- small parts ---------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ class RemoteFunction:
         self.block = block
         self.flags = flags
         functools.update_wrapper(self, function, updated=())
+        text = f"{type(self).__name__} of a view's engines.\n\n{function.__doc__ or ''}"
+        self.__doc__ = text.strip()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.__name__}>"  # type: ignore[attr-defined]

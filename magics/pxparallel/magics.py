@@ -16,7 +16,7 @@ from IPython.core import magic_arguments
 from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
-from . import error
+from . import completion, error
 from .asyncresult import deadline, interrupt_slots, left_until
 from .display import ErrorPrinter, Stream
 from .progress import Bar
@@ -145,6 +145,7 @@ class ParallelMagics:
         for kind, functions in kinds.items():
             for name, function in functions.items():
                 self.shell.register_magic_function(function, kind, name + self.suffix)
+        completion.install(self)
 
     @property
     def view(self) -> Any:

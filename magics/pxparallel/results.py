@@ -66,11 +66,15 @@ def engine_of(task: Any, index: int) -> int | None:
     return targets[index] if index < len(targets) else None
 
 
+def _nothing() -> None:
+    """Stands for a reference to what is gone."""
+
+
 class Results:
     """The last 10,000 asynchronous calls: their ids, and their results while somebody has them."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[weakref.ref[Any], list[Any]]] = deque(maxlen=10_000)
+        self._calls: deque[tuple[Any, list[Any]]] = deque(maxlen=10_000)
 
     def add(self, result: Any) -> None:
         """Note a call that was made just now."""
@@ -99,6 +103,16 @@ class Results:
             for msg in slot_ids(msg_id, targets)
             if msg in wanted
         }
+
+    def forget(self, results: list[Any]) -> None:
+        """Know these no more; their ids stay in the history."""
+        gone = {id(result) for result in results}
+        kept = [(ref if id(ref()) not in gone else _nothing, tasks) for ref, tasks in self._calls]
+        self._calls = deque(kept, maxlen=self._calls.maxlen)
+
+    def clear(self) -> None:
+        """Forget all, and the history."""
+        self._calls.clear()
 
     def outstanding(self) -> set[str]:
         """Ids of those that are not done."""

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support import wait_for
 
 
 def plain(text):
@@ -208,3 +209,23 @@ def test_px__time_limit(notebook):
     assert "The time is over" in late.stderr
     assert "KeyboardInterrupt" in plain(late.stderr)
     assert len(lines(notebook.run("%px print('alive')").ok())) == 2
+
+
+def completions(notebook, code):
+    """What the front end gets for a cursor at the end of the code: matches, replaced text."""
+    request = notebook.client.complete(code)
+    while True:
+        reply = notebook.client.get_shell_msg(timeout=30)
+        if reply["parent_header"]["msg_id"] == request:
+            content = reply["content"]
+            return content["matches"], code[content["cursor_start"] : content["cursor_end"]]
+
+
+def test_px__completes_names_of_the_engines(notebook):
+    notebook.run("%px only_there_a, only_there_b = 1, 2").ok()
+    names = ["only_there_a", "only_there_b"]
+    wait_for(lambda: completions(notebook, "%px only_th") == (names, "only_th"), "completion")
+    assert completions(notebook, "%%px -t 1\nx = 1\nonly_th") == (names, "only_th")
+    matches, replaced = completions(notebook, "%%px\nimport os\nos.path.joi")
+    assert (matches[0].rpartition(".")[2], replaced.rpartition(".")[2]) == ("join", "joi")
+    assert completions(notebook, "only_th")[0] == []
