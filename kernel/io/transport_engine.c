@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,7 +40,8 @@ enum {
     AT_ROUTE = 0,
     AT_BUFFERS = 7,
     ENTER_S = 10,
-    FLUSH_MS = 1000
+    FLUSH_MS = 1000,
+    PUSH_US = 200 // a reply is not kept back longer
 };
 
 // kept is a result whose client has not mapped it yet.
@@ -61,6 +63,12 @@ typedef struct engine {
     int wake_fd; // eventfd: a link wants to write, or has read ahead
     pthread_mutex_t kept_lock;
     kept *kept; // guarded by kept_lock
+    // Replies that leave together. waiting: requests that came and were not answered yet, a guess
+    // (some are never answered); keeps: replies were kept back and px-io was told.
+    atomic_uint waiting;
+    atomic_bool keeps;
+    _Atomic px_ns last_reply;
+    px_timer *push_timer;
 } engine;
 
 static uint32_t own_id(const engine *e)
@@ -151,6 +159,42 @@ static px_err pack(engine *e, px_frames *frames, px_route *route)
     return err;
 }
 
+static void wake(const engine *e)
+{
+    uint64_t one = 1;
+    (void)!write(e->wake_fd, &one, sizeof one); // a full counter is readable already
+}
+
+// send_reply sends it, or keeps it back when the next will be there in a moment: requests wait, and
+// the last reply is hardly older than this one.
+static px_err send_reply(engine *e, const px_frames *frames)
+{
+    px_ns now = px_now();
+    px_ns before = atomic_exchange(&e->last_reply, now);
+    unsigned waiting = atomic_load(&e->waiting);
+    if (waiting > 0) {
+        waiting = atomic_fetch_sub(&e->waiting, 1) - 1;
+    }
+    if (waiting == 0 || now - before > PUSH_US * (PX_NS_PER_MS / 1000) / 2) {
+        return px_link_send(e->work, frames);
+    }
+    px_err err = px_link_send_later(e->work, frames);
+    if (!atomic_exchange(&e->keeps, true)) {
+        wake(e);
+    }
+    return err;
+}
+
+static void push_due(void *context, px_ns now)
+{
+    engine *e = context;
+    atomic_store(&e->keeps, false);
+    (void)px_link_push(e->work); // a link that ended shows when it is read
+    if (now - atomic_load(&e->last_reply) > PUSH_US * (PX_NS_PER_MS / 1000)) {
+        atomic_store(&e->waiting, 0); // what waits takes long, or needs no answer
+    }
+}
+
 // send_work sends a reply or an output to the client that asked for it.
 static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
                         const px_outgoing *outgoing)
@@ -167,7 +211,7 @@ static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
     if (kind == PX_ROUTE_REPLY && px_bulk_wanted(&frames, AT_BUFFERS)) {
         PX_TRY(pack(e, &frames, &route));
     }
-    return px_link_send(e->work, &frames);
+    return kind == PX_ROUTE_REPLY ? send_reply(e, &frames) : px_link_send(e->work, &frames);
 }
 
 static px_err send_control(engine *e, const px_outgoing *outgoing)
@@ -256,6 +300,7 @@ static void take_request(engine *e, const px_route *route, px_frames *frames)
             return;
         }
     }
+    (void)atomic_fetch_add(&e->waiting, 1);
     px_io_receive(e->io, PX_SHELL, frames);
 }
 
@@ -300,8 +345,7 @@ static bool read_link(engine *e, px_link *link)
             px_io_receive(e->io, PX_CONTROL, &frames);
         }
     }
-    uint64_t one = 1;
-    (void)!write(e->wake_fd, &one, sizeof one); // more may have been read ahead
+    wake(e); // more may have been read ahead
     return true;
 }
 
@@ -347,6 +391,9 @@ static void woken(void *context, int events)
     (void)!read(e->wake_fd, &count, sizeof count);
     look_again(e, e->control, &e->control_source);
     look_again(e, e->work, &e->work_source);
+    if (atomic_load(&e->keeps)) {
+        px_timer_set(e->push_timer, px_now() + PUSH_US * (PX_NS_PER_MS / 1000));
+    }
 }
 
 static void engine_drain(px_transport *transport)
@@ -413,9 +460,7 @@ static px_err enter(engine *e, px_error *reterr)
 
 static void wake_from_link(void *context)
 {
-    const engine *e = context;
-    uint64_t one = 1;
-    (void)!write(e->wake_fd, &one, sizeof one); // a full counter is readable already
+    wake(context);
 }
 
 static px_err watch(engine *e)
@@ -431,6 +476,7 @@ static px_err watch(engine *e)
                           &e->control_source));
     PX_TRY(px_loop_add_fd(loop, "work", px_link_fd(e->work), PX_READABLE, work_ready, e,
                           &e->work_source));
+    PX_TRY(px_loop_add_timer(loop, "push", UINT64_MAX, 0, push_due, e, &e->push_timer));
     px_link_set_wake(e->control, wake_from_link, e);
     px_link_set_wake(e->work, wake_from_link, e);
     return PX_OK;

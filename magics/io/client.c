@@ -24,7 +24,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CONTROL_BUDGET = 64, WORK_BUDGET = 256 };
+enum { CONTROL_BUDGET = 64, WORK_BUDGET = 256, PUSH_US = 200 };
 
 px_err px__client_new(const px_client_options *options, px_client **ret_client, px_error *reterr)
 {
@@ -248,6 +248,12 @@ static void on_hold_due(void *context, px_ns now)
     drain_work(context);
 }
 
+static void on_push_due(void *context, px_ns now)
+{
+    (void)now;
+    px__push(context);
+}
+
 static void on_kick(void *context, int events)
 {
     (void)events;
@@ -261,6 +267,9 @@ static void on_kick(void *context, int events)
         show_held(client);
         px_loop_stop(client->loop);
         return;
+    }
+    if (atomic_load(&client->keeps)) {
+        px_timer_set(client->push_timer, px_now() + PUSH_US * (PX_NS_PER_MS / 1000));
     }
     if (client->work_write == NULL && px_link_wants_write(client->work)) {
         (void)px_loop_add_fd(client->loop, "work room", px_link_fd(client->work), PX_WRITABLE,
@@ -307,6 +316,8 @@ static px_err watch_all(px_client *client)
     PX_TRY(watch_work(client));
     PX_TRY(px_loop_add_timer(client->loop, "hold", UINT64_MAX, 0, on_hold_due, client,
                              &client->hold_timer));
+    PX_TRY(px_loop_add_timer(client->loop, "push", UINT64_MAX, 0, on_push_due, client,
+                             &client->push_timer));
     px_link_set_wake(client->work, kick_from_link, client);
     px_link_set_wake(client->control, kick_from_link, client);
     return px_thread_start(&client->thread, "px-client", run, client);
@@ -341,6 +352,7 @@ px_err px_client_open(const px_client_options *options, px_client **ret_client, 
 
 void px_client_close(px_client *client, const char *reason)
 {
+    px__push(client);
     px__client_end(client, reason);
     (void)pthread_mutex_lock(&client->lock);
     bool first = !client->closing;

@@ -36,9 +36,11 @@ struct px_client {
     px_session *composer;
     px_link *control; // received from by px-client alone
     uint64_t last_task;
+    atomic_bool keeps; // requests were kept back on the work link; px-client has been told
 
     pthread_mutex_t lock;
     px_pending pending;
+    size_t n_open; // tasks with open slots
     px_engines engines;
     px_buf cluster;
     uint64_t changed;
@@ -60,6 +62,7 @@ struct px_client {
     int kick; // eventfd: look at everything again
     px_source *control_source, *work_source, *kick_source, *work_write;
     px_timer *hold_timer;
+    px_timer *push_timer; // requests that were kept back leave now
     px_log_gate bad_messages;
 };
 
@@ -79,6 +82,8 @@ px_err px__register(px_client *client, const px_client_options *options, px_erro
 // px__compose appends route and message to frames. sending held.
 px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
                    const px_outgoing *outgoing, px_frames *frames);
+// px__push sends requests that were kept back. No locks but reading.
+void px__push(px_client *client);
 // px__release tells an engine that the segments of its reply are mapped. No locks but reading.
 void px__release(px_client *client, uint32_t engine, uint64_t task);
 

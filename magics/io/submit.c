@@ -3,6 +3,11 @@
 // One message goes to the controller whatever the number of targets; it fans out. The task is in
 // the table before the message leaves, because the reply may be there before px_link_send returns.
 // Large buffers are copied into segments before anything is locked.
+//
+// A system call for each request, and a controller woken by each, is what a flood of small requests
+// costs. So while many are unanswered (nobody is kept waiting by that: the engines have work)
+// requests are kept back and leave together: when enough have gathered, when somebody waits, or
+// after a fraction of a millisecond.
 
 #include "io/internal.h"
 
@@ -12,7 +17,31 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_BUFFERS = PX_LINK_MAX_FRAMES - PX_AT_BUFFERS - 1 };
+enum {
+    MAX_BUFFERS = PX_LINK_MAX_FRAMES - PX_AT_BUFFERS - 1,
+    BUSY = 32 // from so many open tasks on, requests may leave together
+};
+
+void px__push(px_client *client)
+{
+    atomic_store(&client->keeps, false);
+    (void)pthread_mutex_lock(&client->sending);
+    if (client->work != NULL) {
+        (void)px_link_push(client->work); // a link that ended shows when it is read
+    }
+    (void)pthread_mutex_unlock(&client->sending);
+}
+
+// send_later sends when there is more to send, when somebody waits, or when px-client's timer says
+// so. sending held.
+static px_err send_later(px_client *client, const px_frames *frames)
+{
+    px_err err = px_link_send_later(client->work, frames);
+    if (!atomic_exchange(&client->keeps, true)) {
+        px__client_kick(client);
+    }
+    return err;
+}
 
 px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
                    const px_outgoing *outgoing, px_frames *frames)
@@ -94,8 +123,9 @@ static px_err check(const px_submission *submission, px_error *reterr)
     return PX_OK;
 }
 
-// enter puts the task into the table, with the table's own reference. sending held.
-static px_err enter(px_client *client, px_task *task, px_error *reterr)
+// enter puts the task into the table, with the table's own reference. ret_busy tells that many
+// others are on their way. sending held.
+static px_err enter(px_client *client, px_task *task, bool *ret_busy, px_error *reterr)
 {
     px_err err = PX_OK;
     (void)pthread_mutex_lock(&client->lock);
@@ -103,10 +133,12 @@ static px_err enter(px_client *client, px_task *task, px_error *reterr)
         err = px_error_set(reterr, PX_ECLOSED, "%.*s", (int)client->reason.size,
                            (char *)client->reason.data);
     } else {
+        *ret_busy = client->n_open >= BUSY;
         task->entry.id = ++client->last_task;
         err = px_pending_add(&client->pending, &task->entry);
         if (err == PX_OK) {
             task->indexed = true;
+            client->n_open++;
             task->refs++;
         }
     }
@@ -159,7 +191,8 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
                    px_frames *buffers, px_error *reterr)
 {
     px_session_next_id(client->composer, task->msg_id);
-    PX_TRY(enter(client, task, reterr));
+    bool busy = false;
+    PX_TRY(enter(client, task, &busy, reterr));
     bool has_terms = submission->balanced && submission->terms != NULL;
     int flags = (task->bulk.n > 0 ? PX_ROUTE_SEGMENTS : 0) | (has_terms ? PX_ROUTE_TERMS : 0);
     const px_route route = {.kind = submission->balanced ? PX_ROUTE_TASK : PX_ROUTE_REQUEST,
@@ -180,7 +213,7 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
         err = px_frames_share(&frames, buffers, 0, px_frames_count(buffers));
     }
     if (err == PX_OK) {
-        err = px_link_send(client->work, &frames);
+        err = busy ? send_later(client, &frames) : px_link_send(client->work, &frames);
     }
     if (err != PX_OK) {
         retreat(client, task);

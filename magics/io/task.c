@@ -95,6 +95,7 @@ void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
     task->slots[slot].received = unix_time();
     task->n_done++;
     if (task->n_done == task->targets.n) {
+        task->client->n_open--;
         if (task->done_fd >= 0) {
             px__eventfd_write(task->done_fd);
         }

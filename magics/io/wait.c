@@ -240,6 +240,9 @@ static px_err take_part(px_client *client, px_waiter *waiter, bool leads, px_ns 
 
 px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, const sigset_t *mask)
 {
+    if (atomic_load(&client->keeps)) {
+        px__push(client);
+    }
     (void)pthread_mutex_lock(&client->lock);
     px_waiter *waiter = has(client, want) ? NULL : waiter_enter(client, want);
     if (waiter == NULL) {

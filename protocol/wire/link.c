@@ -23,6 +23,8 @@
 // The kernel gives a socket a fifth of it unasked, and charges small messages at a multiple of
 // their size.
 #define SEND_BUFFER (1 << 20)
+// So many bytes are kept back at most.
+#define KEEP_AT_MOST ((size_t)1 << 15)
 
 static size_t head_size_of(const px_frames *frames)
 {
@@ -176,33 +178,6 @@ static px_err send_now(px_link *link, const px_frames *frames)
     return err;
 }
 
-px_err px_link_send(px_link *link, const px_frames *frames)
-{
-    void (*wake)(void *context) = NULL;
-    px_err err;
-
-    if (frames->n == 0 || frames->n > PX_LINK_MAX_FRAMES) {
-        return PX_EINVAL;
-    }
-    (void)pthread_mutex_lock(&link->lock);
-    void *context = link->wake_context;
-    if (link->broken) {
-        err = PX_ECLOSED;
-    } else if (link->first != NULL) {
-        err = enqueue(link, frames, 0, 0, head_size_of(frames) + px_frames_bytes(frames));
-    } else {
-        err = send_now(link, frames);
-        if (link->first != NULL) {
-            wake = link->wake;
-        }
-    }
-    (void)pthread_mutex_unlock(&link->lock);
-    if (wake != NULL) {
-        wake(context);
-    }
-    return err;
-}
-
 // Gathers from as many parcels as fit.
 static size_t gather_queue(px_link *link, struct iovec *iov)
 {
@@ -242,10 +217,103 @@ static px_err flush(px_link *link)
     return PX_OK;
 }
 
+static px_err enqueue_whole(px_link *link, const px_frames *frames)
+{
+    return enqueue(link, frames, 0, 0, head_size_of(frames) + px_frames_bytes(frames));
+}
+
+// Writes what was kept back. What the socket does not take is the owner's: ret_wake is to be called
+// without the lock.
+static px_err push(px_link *link, void (**ret_wake)(void *context))
+{
+    px_err err = flush(link);
+    link->kept = false;
+    if (err == PX_EAGAIN) {
+        *ret_wake = link->wake;
+        return PX_OK;
+    }
+    return err;
+}
+
+px_err px_link_send_later(px_link *link, const px_frames *frames)
+{
+    void (*wake)(void *context) = NULL;
+
+    if (frames->n == 0 || frames->n > PX_LINK_MAX_FRAMES) {
+        return PX_EINVAL;
+    }
+    (void)pthread_mutex_lock(&link->lock);
+    void *context = link->wake_context;
+    px_err err = PX_ECLOSED;
+    if (!link->broken) {
+        bool idle = link->first == NULL;
+        err = enqueue_whole(link, frames);
+        link->kept = link->kept || (idle && err == PX_OK);
+        if (link->kept && link->queued >= KEEP_AT_MOST) {
+            err = push(link, &wake);
+        }
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (wake != NULL) {
+        wake(context);
+    }
+    return err;
+}
+
+px_err px_link_push(px_link *link)
+{
+    void (*wake)(void *context) = NULL;
+
+    (void)pthread_mutex_lock(&link->lock);
+    void *context = link->wake_context;
+    px_err err = PX_OK;
+    if (link->broken) {
+        err = PX_ECLOSED;
+    } else if (link->kept) {
+        err = push(link, &wake);
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (wake != NULL) {
+        wake(context);
+    }
+    return err;
+}
+
+px_err px_link_send(px_link *link, const px_frames *frames)
+{
+    void (*wake)(void *context) = NULL;
+    px_err err;
+
+    if (frames->n == 0 || frames->n > PX_LINK_MAX_FRAMES) {
+        return PX_EINVAL;
+    }
+    (void)pthread_mutex_lock(&link->lock);
+    void *context = link->wake_context;
+    if (link->broken) {
+        err = PX_ECLOSED;
+    } else if (link->first != NULL) {
+        err = enqueue_whole(link, frames);
+        if (err == PX_OK && link->kept) {
+            err = push(link, &wake);
+        }
+    } else {
+        err = send_now(link, frames);
+        if (link->first != NULL) {
+            wake = link->wake;
+        }
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (wake != NULL) {
+        wake(context);
+    }
+    return err;
+}
+
 px_err px_link_flush(px_link *link)
 {
     (void)pthread_mutex_lock(&link->lock);
     px_err err = link->broken ? PX_ECLOSED : flush(link);
+    link->kept = false;
     (void)pthread_mutex_unlock(&link->lock);
     return err;
 }
@@ -253,7 +321,7 @@ px_err px_link_flush(px_link *link)
 bool px_link_wants_write(px_link *link)
 {
     (void)pthread_mutex_lock(&link->lock);
-    bool wants = link->first != NULL;
+    bool wants = link->first != NULL && !link->kept;
     (void)pthread_mutex_unlock(&link->lock);
     return wants;
 }

@@ -40,6 +40,7 @@ struct px_link {
     pthread_mutex_t lock; // guards what follows
     px__parcel *first, *last;
     size_t queued;
+    bool kept; // what is queued was kept back by us, not refused by the socket
     bool broken;
     void (*wake)(void *context);
     void *wake_context;

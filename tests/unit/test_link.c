@@ -500,6 +500,58 @@ START_TEST(test_link__connects_by_a_long_path)
 }
 END_TEST
 
+// say sends the text, now or later.
+static void say(const char *text, bool later)
+{
+    PX_AUTO_FRAMES frames = {0};
+    unit_frames(&frames, text, NULL);
+    ok(later ? px_link_send_later(links[0], &frames) : px_link_send(links[0], &frames));
+}
+
+static void expect_next(const char *text)
+{
+    PX_AUTO_FRAMES frames = {0};
+    ok(receive(links[1], NULL, &frames));
+    expect_text(px_frames_get(&frames, 0), text);
+}
+
+static bool quiet(void)
+{
+    struct pollfd item = {.fd = px_link_fd(links[1]), .events = POLLIN};
+    return poll(&item, 1, 0) == 0;
+}
+
+START_TEST(test_link__what_is_kept_back_leaves_in_order)
+{
+    make_pair();
+    say("a", true);
+    say("b", true);
+    ck_assert(quiet());
+    ck_assert(!px_link_wants_write(links[0]));
+    say("c", false);
+    ck_assert_uint_eq(px_link_queued(links[0]), 0);
+    expect_next("a");
+    expect_next("b");
+    expect_next("c");
+    say("d", true);
+    ok(px_link_push(links[0]));
+    ok(px_link_push(links[0]));
+    expect_next("d");
+    close_pair();
+}
+END_TEST
+
+START_TEST(test_link__does_not_keep_much_back)
+{
+    make_pair();
+    for (int i = 0; i < 100000 && quiet(); i++) {
+        say("some text that is kept back for a while", true);
+    }
+    ck_assert(!quiet());
+    close_pair();
+}
+END_TEST
+
 UNIT_MAIN("link", test_link__messages_arrive_whole_and_in_order,
           test_link__large_frames_are_queued_by_reference, test_link__takes_one_byte_at_a_time,
           test_link__every_way_to_cut_is_put_together,
@@ -508,4 +560,5 @@ UNIT_MAIN("link", test_link__messages_arrive_whole_and_in_order,
           test_link__killed_peer_is_seen_at_once, test_link__many_threads_send_whole_messages,
           test_link__wakes_its_owner_when_a_send_could_not_finish,
           test_link__refuses_what_it_cannot_carry, test_link__connects_by_path,
-          test_link__connects_by_a_long_path)
+          test_link__connects_by_a_long_path, test_link__what_is_kept_back_leaves_in_order,
+          test_link__does_not_keep_much_back)

@@ -48,6 +48,12 @@ void px_link_set_limit(px_link *link, uint64_t max_bytes);
 // px_link_send queues and tries to write frames (shares them; they stay the caller's). Any thread.
 // PX_ECLOSED when the peer is gone.
 px_err px_link_send(px_link *link, const px_frames *frames);
+// px_link_send_later only queues them, for a sender who knows that more will follow: many messages
+// then leave in one system call. They leave with the next px_link_send, px_link_push or
+// px_link_flush, or when much is queued; whoever keeps something back must see to that. Any thread.
+px_err px_link_send_later(px_link *link, const px_frames *frames);
+// px_link_push writes what was kept back. Any thread.
+px_err px_link_push(px_link *link);
 // px_link_recv gives the next whole message; PX_EAGAIN when there is none yet, PX_ECLOSED at the
 // end, PX_EFORMAT for garbage (close it then).
 px_err px_link_recv(px_link *link, px_frames *ret_frames);
