@@ -29,8 +29,10 @@ typedef struct px_peer {
     struct px_peer *slow;         // we are not read until this one has taken its messages
     struct px_peer *waiting;      // first of those who are not read because of us
     struct px_peer *next_waiting; // in the list of slow
-    struct px_peer *next, *prev;  // all
-    UT_hash_handle hh;            // clients by id
+    bool dirty;                   // has messages that are not pushed out
+    struct px_peer *dirty_next, *dirty_prev;
+    struct px_peer *next, *prev; // all
+    UT_hash_handle hh;           // clients by id
 } px_peer;
 
 // px_debtor is an engine as the relay knows it: from the moment it is expected, for ever, so that a
@@ -59,6 +61,8 @@ struct px_relay {
     bool door_shut;       // no descriptor was left for one more
     px_timer *door_timer; // while somebody has not registered
     px_peer *peers;
+    px_peer *dirty;
+    bool stopping;
     px_peer *clients;
     px_debtor *debtors;
     struct invitation *invitations;

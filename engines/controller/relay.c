@@ -12,6 +12,9 @@
 // messages are made, and stops there. The price: a client that floods one stopped engine waits with
 // its other requests too, until that engine goes on or dies.
 //
+// What is sent in a round of the loop is written at its end, so that many small messages to one
+// peer cost one system call; a single one is not delayed by that.
+//
 // An engine whose connection ends is not yet dead: the admin finds out how it ended and buries it
 // here. Its last replies are read from the connection first.
 
@@ -26,7 +29,7 @@
 #include <stdio.h>
 
 #define HIGH_WATER ((size_t)256 << 20)
-#define READ_BUDGET 256
+#define READ_BUDGET 64 // messages of one peer in a round
 #define DOOR_NS (5 * PX_NS_PER_S)
 
 enum { DO_EXPECT, DO_FORGET_CLIENT, DO_BURY, DO_ABORT, DO_HOPELESS, DO_STOP, DO_AGAIN };
@@ -135,13 +138,39 @@ static void stop_waiting(px_peer *source)
 
 void px__relay_send(px_peer *peer, const px_frames *frames, px_peer *source)
 {
-    if (px_link_send(peer->link, frames) != PX_OK || !px_link_wants_write(peer->link)) {
-        return;
+    if (px_link_send_later(peer->link, frames) != PX_OK) {
+        return; // its end is read from it
     }
-    wait_for(peer, peer->events | PX_WRITABLE);
+    if (!peer->dirty) {
+        peer->dirty = true;
+        DL_APPEND2(peer->relay->dirty, peer, dirty_prev, dirty_next);
+    }
     if (source != NULL && source != peer && source->slow == NULL &&
         px_link_queued(peer->link) > peer->relay->high_water) {
+        wait_for(peer, peer->events | PX_WRITABLE);
         stop_reading(source, peer);
+    }
+}
+
+static void clean(px_peer *peer)
+{
+    if (peer->dirty) {
+        peer->dirty = false;
+        DL_DELETE2(peer->relay->dirty, peer, dirty_prev, dirty_next);
+    }
+}
+
+// push_out writes what this round has sent, each peer's messages in as few system calls as they
+// fit.
+static void push_out(px_relay *relay)
+{
+    while (relay->dirty != NULL) {
+        px_peer *peer = relay->dirty;
+        clean(peer);
+        (void)px_link_push(peer->link); // its end is read from it
+        if (px_link_wants_write(peer->link)) {
+            wait_for(peer, peer->events | PX_WRITABLE);
+        }
     }
 }
 
@@ -166,6 +195,7 @@ static void close_peer(px_peer *peer)
         return;
     }
     peer->closed = true;
+    clean(peer);
     stop_waiting(peer);
     read_on(peer);
     px_source_remove(peer->source);
@@ -498,7 +528,7 @@ static void grant(px_relay *relay, relay_wish *wish)
         px__tasks_carry_out(relay);
         break;
     case DO_STOP:
-        px_loop_stop(relay->loop);
+        relay->stopping = true;
         break;
     default:
         break;
@@ -604,9 +634,14 @@ void px_relay_watch(px_relay *relay)
 static void *run(void *context)
 {
     px_relay *relay = context;
-    if (px_loop_run(relay->loop) != PX_OK) {
-        px_log_error("relay: the wait for messages failed", "clients=%u",
-                     HASH_COUNT(relay->clients));
+    px_err err = PX_OK;
+    while (err == PX_OK && !relay->stopping) {
+        err = px_loop_once(relay->loop, -1);
+        push_out(relay);
+    }
+    if (err != PX_OK) {
+        px_log_error("relay: the wait for messages failed", "cause=%s", px_err_text(err));
+        abort(); // a controller that forwards nothing is worse than none
     }
     return NULL;
 }
@@ -714,7 +749,7 @@ void px_relay_stop(px_relay *relay)
     }
     relay_wish wish = {0};
     if (post(relay, DO_STOP, &wish) != PX_OK) {
-        px_loop_stop(relay->loop);
+        abort(); // out of memory at the very end
     }
     (void)pthread_join(relay->thread, NULL);
     destroy(relay);
