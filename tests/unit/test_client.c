@@ -574,6 +574,30 @@ START_TEST(test_client__a_balanced_task_learns_its_engine)
 }
 END_TEST
 
+START_TEST(test_client__many_small_requests_leave_together_and_by_themselves)
+{
+    enum { N = 500 };
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    px_task *tasks[N];
+    for (int i = 0; i < N; i++) {
+        tasks[i] = submit(client, i < 100 ? "hang" : "echo", 1);
+    }
+    int fd = -1;
+    ok(px_task_done_fd(tasks[N - 1], &fd));
+    unit_wait(fd, POLLIN); // nobody waits in px_client_wait
+    for (int i = 100; i < N; i++) {
+        ck_assert_int_eq(px_task_status(tasks[i], 0), PX_SLOT_OK);
+    }
+    for (int i = 0; i < N; i++) {
+        px_task_unref(tasks[i]);
+    }
+    client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
 enum { N_THREADS = 4, N_EACH = 400 };
 
 static void *submit_many(void *context)
@@ -653,17 +677,16 @@ START_TEST(test_client__closing_ends_the_waits_of_other_threads)
 }
 END_TEST
 
-UNIT_MAIN("client", test_client__replies_fill_the_slots,
-          test_client__outputs_are_there_when_the_reply_is,
-          test_client__a_dead_engine_fills_its_slot_with_the_cause,
-          test_client__a_forged_reply_ends_the_wait_with_an_error,
-          test_client__the_end_of_the_controller_ends_every_wait,
-          test_client__a_wait_can_time_out_and_go_on,
-          test_client__large_results_are_mapped_and_released,
-          test_client__large_buffers_are_sent_in_segments_and_closed,
-          test_client__engines_follow_the_notifications,
-          test_client__the_controller_answers_questions,
-          test_client__who_asked_is_told_when_a_task_is_done,
-          test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
-          test_client__a_balanced_task_learns_its_engine, test_client__threads_share_a_connection,
-          test_client__closing_ends_the_waits_of_other_threads)
+UNIT_MAIN(
+    "client", test_client__replies_fill_the_slots, test_client__outputs_are_there_when_the_reply_is,
+    test_client__a_dead_engine_fills_its_slot_with_the_cause,
+    test_client__a_forged_reply_ends_the_wait_with_an_error,
+    test_client__the_end_of_the_controller_ends_every_wait,
+    test_client__a_wait_can_time_out_and_go_on, test_client__large_results_are_mapped_and_released,
+    test_client__large_buffers_are_sent_in_segments_and_closed,
+    test_client__engines_follow_the_notifications, test_client__the_controller_answers_questions,
+    test_client__who_asked_is_told_when_a_task_is_done,
+    test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
+    test_client__a_balanced_task_learns_its_engine,
+    test_client__many_small_requests_leave_together_and_by_themselves,
+    test_client__threads_share_a_connection, test_client__closing_ends_the_waits_of_other_threads)
