@@ -311,13 +311,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     def get_dict(self, timeout: float | None = -1) -> dict[Any, Any]:
         """Results by engine id."""
+        values = self.get(timeout)
         engines = [engine_of(task, index) for task, index in self._slots]
         for engine in engines:
             if engines.count(engine) > 1:
                 raise ValueError(
                     f"Cannot build dict, {engines.count(engine)} jobs ran on engine #{engine}"
                 )
-        values = self.get(timeout)
         return dict(zip(engines, [values] if self._single else values, strict=True))
 
     @property

@@ -1,51 +1,141 @@
-"""LoadBalancedView: each task goes to whichever engine has least to do."""
+"""LoadBalancedView: each task goes to whichever engine has least to do.
+
+The controller places the tasks: it alone knows what all clients ask of the engines. A task whose
+engine dies is run again elsewhere; ``retries`` says how often one that fails is, ``after`` and
+``follow`` what it waits for and where it runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import _remote as remote
 from . import serialize
-from .asyncresult import AsyncResult, wait_task
+from .asyncresult import AsyncResult
+from .dependency import Dependency
 from .functions import RemoteFunction
 from .mapping import BlockMap, as_sequence
 from .mapresult import AsyncMapResult, keeps_errors
-from .view import _APPLY, View, _name
+from .view import _APPLY, _FLAGS, View, _name
+
+_ANY, _SUCCESS, _FAILURE = 1, 2, 4
+_UNKNOWN_TASK = 2**64 - 1
 
 
 class LoadBalancedView(View):
-    """One engine for each task: the one with the fewest tasks of this client.
+    """One engine, the least busy one, for each task.
 
-    ``after``, ``follow``, ``timeout`` and ``retries`` are not there yet: setting one is an error.
+    Flags besides those of all views: ``after`` (run it after these tasks), ``follow`` (run it where
+    they ran), ``timeout`` (seconds that it may wait), ``retries`` (runs again when it fails).
     """
 
     def __init__(self, client: Any, targets: Any = None, **flags: Any) -> None:
-        self._open: dict[int, list[tuple[Any, int]]] = {}
+        self._terms: dict[str, Any] = {}
+        self._after: Any = None
+        self._follow: Any = None
+        self._timeout: float | None = None
+        self._retries = 0
         super().__init__(client, targets, **flags)
 
     def __repr__(self) -> str:
-        targets = None if self._targets == "all" else self._targets
-        return f"<LoadBalancedView {targets}>"
+        return f"<LoadBalancedView {self._targets}>"
 
-    def _least_busy(self, ids: list[int]) -> int:
-        """The engine with the fewest unanswered tasks; of equal ones the first."""
-        best, fewest = ids[0], None
-        for engine in ids:
-            tasks = self._open.get(engine)
-            if not tasks:
-                return engine
-            tasks[:] = [slot for slot in tasks if not slot[0].done()]
-            if fewest is None or len(tasks) < fewest:
-                best, fewest = engine, len(tasks)
-        return best
+    @property
+    def targets(self) -> Any:
+        """The engines that may be chosen: a list, or None for whichever there are."""
+        return self._targets
 
-    def _send(self, ids: list[int], buffers: list[Any], label: str | None) -> tuple[Any, int]:
-        engine = self._least_busy(ids)
-        task = self.client._submit(
-            "apply_request", [engine], metadata=_APPLY, buffers=buffers, label=label or ""
+    @targets.setter
+    def targets(self, targets: Any) -> None:
+        if targets is None or targets == "all":
+            self._targets = None
+        else:
+            self._targets = self.client._build_targets(targets)[0]
+
+    # --- flags -----------------------------------------------------------------------------------
+    def _flag_names(self) -> tuple[str, ...]:
+        return (*_FLAGS, "after", "follow", "timeout", "retries")
+
+    @property
+    def after(self) -> Any:
+        """Tasks that must have ended first: an AsyncResult, its ids, a list, a Dependency."""
+        return self._after
+
+    @after.setter
+    def after(self, tasks: Any) -> None:
+        self._after = self._depend("after", tasks)
+
+    @property
+    def follow(self) -> Any:
+        """Tasks on whose engine this one must run."""
+        return self._follow
+
+    @follow.setter
+    def follow(self, tasks: Any) -> None:
+        self._follow = self._depend("follow", tasks)
+
+    def _depend(self, name: str, tasks: Any) -> Dependency | None:
+        self._terms.pop(name, None)
+        self._terms.pop(f"{name}_rule", None)
+        if tasks is None or (isinstance(tasks, list | tuple | set) and not tasks):
+            return None
+        try:
+            wanted = tasks if isinstance(tasks, Dependency) else Dependency(tasks)
+        except TypeError:
+            raise ValueError(f"Invalid dependency: {tasks!r}") from None
+        ids = self.client._results.task_ids(wanted)
+        self._terms[name] = [ids.get(msg_id, _UNKNOWN_TASK) for msg_id in sorted(wanted)]
+        self._terms[f"{name}_rule"] = (
+            (0 if wanted.all else _ANY)
+            | (_SUCCESS if wanted.success else 0)
+            | (_FAILURE if wanted.failure else 0)
         )
-        self._open.setdefault(engine, []).append((task, 0))
+        return wanted
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a task may wait for what it depends on; None: without limit."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds is not None and (not isinstance(seconds, int | float) or seconds < 0):
+            raise ValueError(f"Invalid timeout: {seconds!r}")
+        self._timeout = seconds
+        self._terms["timeout"] = float(seconds or 0.0)
+
+    @property
+    def retries(self) -> int:
+        """How often a task that fails is run again."""
+        return self._retries
+
+    @retries.setter
+    def retries(self, number: int) -> None:
+        if not isinstance(number, int) or number < 0:
+            raise ValueError(f"retries must be a number from 0 on, not {number!r}")
+        self._retries = number
+        self._terms["retries"] = number
+
+    # --- calls -----------------------------------------------------------------------------------
+    def _places(self) -> list[int]:
+        """The engines that may be chosen; empty: all."""
+        if self._targets is None:
+            self.client._check_open()
+            return []
+        return self.client._build_targets(self._targets)[0]
+
+    def _send(self, places: list[int], buffers: list[Any], label: str | None) -> tuple[Any, int]:
+        task = self.client._submit(
+            "apply_request",
+            places,
+            metadata=_APPLY,
+            buffers=buffers,
+            label=label or self.label or "",
+            balanced=True,
+            **self._terms,
+        )
         return task, 0
 
     def _call(
@@ -58,13 +148,11 @@ class LoadBalancedView(View):
         block: bool | None = None,
         label: str | None = None,
     ) -> Any:
-        ids, _ = self.client._build_targets(self._targets if targets is None else targets)
-        slot = self._send(ids, serialize.dump_request(f, args, kwargs), label or self.label)
+        buffers = serialize.dump_request(f, args, kwargs)
+        slot = self._send(self._places(), buffers, label)
         result = AsyncResult(self.client, [slot], single=True, name=_name(f))
-        if self.block if block is None else block:
-            wait_task(self.client, slot[0])
-            return result.get()
-        return self._note(result)
+        self._note(result)
+        return result.get() if (self.block if block is None else block) else result
 
     def map(
         self,
@@ -79,7 +167,11 @@ class LoadBalancedView(View):
         timeout: float | None = None,
         label: str | None = None,
     ) -> Any:
-        """``list(map(f, *sequences))`` in chunks, each to the engine that has least to do."""
+        """``list(map(f, *sequences))`` in chunks, each a task of its own.
+
+        ``chunksize``: items in a task; by default such that each engine gets about eight tasks.
+        ``ordered=False``: iterating gives results as they come.
+        """
         keep = keeps_errors(on_error, return_exceptions)
         if not sequences:
             raise AssertionError("map needs at least one sequence to map over")
@@ -87,8 +179,8 @@ class LoadBalancedView(View):
         length = min(len(column) for column in columns)
         if length == 0:
             return []
-        ids, _ = self.client._build_targets(self._targets)
-        size = chunksize or max(1, length // (len(ids) * 8))
+        places = self._places()
+        size = chunksize or max(1, length // (max(1, len(places or self.client)) * 8))
         function = f.function if isinstance(f, RemoteFunction) else f
         slots = []
         sizes = []
@@ -98,7 +190,7 @@ class LoadBalancedView(View):
             chunk = tuple(column[start:end] for column in columns)
             call = (function, chunk, keep, start)
             buffers = serialize.dump_request(remote.call_map, call, {})
-            slots.append(self._send(ids, buffers, label or self.label))
+            slots.append(self._send(places, buffers, label))
         result = AsyncMapResult(
             self.client,
             slots,
@@ -110,9 +202,8 @@ class LoadBalancedView(View):
             name=_name(f),
             return_exceptions=keep,
         )
-        if not (self.block if block is None else block):
-            return self._note(result)
-        return result._get_in_time(timeout)
+        self._note(result)
+        return result._get_in_time(timeout) if (self.block if block is None else block) else result
 
     def imap(
         self,
@@ -122,25 +213,11 @@ class LoadBalancedView(View):
         ordered: bool = True,
         max_outstanding: int | str = "auto",
         return_exceptions: bool = False,
-    ) -> Iterator[Any]:
+    ) -> LazyMapIterator:
         """Results as they come; the input is consumed only as fast as results are."""
-        ids, _ = self.client._build_targets(self._targets)
-        limit = max(2, 2 * len(ids)) if max_outstanding == "auto" else int(max_outstanding)
-        return self._lazily(f, zip(*sequences, strict=False), limit, ordered, return_exceptions)
-
-    def _lazily(
-        self, f: Any, items: Iterator[Any], limit: int, ordered: bool, return_exceptions: bool
-    ) -> Iterator[Any]:
-        ids, _ = self.client._build_targets(self._targets)
-        waiting: list[AsyncResult] = []
-        for item in items:
-            buffers = serialize.dump_request(f, tuple(item), {})
-            slot = self._send(ids, buffers, self.label)
-            waiting.append(AsyncResult(self.client, [slot], single=True, name=_name(f)))
-            while limit and len(waiting) >= limit:
-                yield self._next(waiting, ordered, return_exceptions)
-        while waiting:
-            yield self._next(waiting, ordered, return_exceptions)
+        limit = len(self) if max_outstanding == "auto" else int(max_outstanding)
+        items = zip(*sequences, strict=False)
+        return LazyMapIterator(self, f, items, limit, ordered, return_exceptions)
 
     def register_joblib_backend(
         self, name: str = "ipyparallel", make_default: bool = False
@@ -150,17 +227,57 @@ class LoadBalancedView(View):
 
         register(self, name, make_default)
 
-    @staticmethod
-    def _next(waiting: list[AsyncResult], ordered: bool, return_exceptions: bool) -> Any:
-        """The next result: the oldest one's, or any that is here."""
-        if ordered:
-            return waiting.pop(0).get(return_exceptions=return_exceptions)
-        joined = AsyncResult.join(*waiting)
-        if not joined.progress:
+
+class LazyMapIterator(Iterator[Any]):
+    """Results of a map over an input that may be endless."""
+
+    def __init__(
+        self,
+        view: LoadBalancedView,
+        function: Any,
+        items: Iterable[tuple[Any, ...]],
+        limit: int,
+        ordered: bool,
+        return_exceptions: bool,
+    ) -> None:
+        self._view = view
+        self._function = function
+        self._items = iter(items)
+        self._ordered = ordered
+        self._return_exceptions = return_exceptions
+        self._waiting: list[AsyncResult] = []
+        self._cancelled = False
+        self._submit(limit or None)
+
+    def _submit(self, count: int | None) -> None:
+        """Send so many tasks more; None: all that there are."""
+        if self._cancelled:
+            return
+        for item in itertools.islice(self._items, count):
+            self._waiting.append(self._view.apply_async(self._function, *item))
+
+    def cancel(self) -> None:
+        """Take no more of the input; what was sent still comes."""
+        self._cancelled = True
+
+    def __next__(self) -> Any:
+        if not self._waiting:
+            raise StopIteration
+        result = self._take()
+        self._submit(1)
+        return result.get(return_exceptions=self._return_exceptions)
+
+    def _take(self) -> AsyncResult:
+        """The next result: the oldest, or one that is here."""
+        if self._ordered:
+            self._waiting[0].wait()
+            return self._waiting.pop(0)
+        joined = AsyncResult.join(*self._waiting)
+        while not joined._answers():
             joined._wait_change(0, None)
-        ready = next(one for one in waiting if one.done())
-        waiting.remove(ready)
-        return ready.get(return_exceptions=return_exceptions)
+        ready = next(one for one in self._waiting if one.done())
+        self._waiting.remove(ready)
+        return ready
 
 
-__all__ = ["LoadBalancedView"]
+__all__ = ["LazyMapIterator", "LoadBalancedView"]

@@ -285,15 +285,8 @@ def test_cluster__starts_and_stops_from_python(watch):
     wait_for(lambda: not px.ClusterManager().clusters, "the cluster is gone")
 
 
-def test_balanced__apply_and_map(rc):
+def test_balanced__executor(rc):
     view = rc.load_balanced_view()
-    assert repr(view) == "<LoadBalancedView None>"
-    assert view.apply_sync(lambda x: x + 1, 1) == 2
-    assert view.map_sync(lambda x: x**2, range(50)) == [x**2 for x in range(50)]
-    assert sorted(view.map_async(lambda x: -x, range(9), ordered=False, chunksize=2)) == list(
-        range(-8, 1)
-    )
-    assert list(view.imap(lambda x: x + 1, range(20))) == list(range(1, 21))
     with view.executor as executor:
         futures = [executor.submit(pow, 2, n) for n in range(6)]
         assert [future.result() for future in futures] == [1, 2, 4, 8, 16, 32]
