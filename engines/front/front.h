@@ -52,17 +52,17 @@ typedef struct px_job {
     uint64_t task; // our number on the work link
     px_door door;
     px_message *request;
-    px_message *reply;    // NULL while under way, and when the engine was lost
-    px_worker *worker;    // NULL: the scheduler has not said yet
-    char *original;       // broadcast: the message's id before it was made one for each engine
-    px_gather *gather;    // of a coalescing broadcast
+    px_message *reply; // NULL while under way, and when the engine was lost
+    px_worker *worker; // NULL: the scheduler has not said yet
+    char *original;    // broadcast: the message's id before it was made one for each engine
+    px_gather *gather; // of a coalescing broadcast
     char started[PX_STAMP_SIZE], received[PX_STAMP_SIZE];
     bool done, failed, recorded;
-    px_buf metadata;                         // of the reply, as sent
-    px_buf content;                          // of a reply that we made; else empty
-    px_buf stdout_text, stderr_text;         // what it printed
+    px_buf metadata;                             // of the reply, as sent
+    px_buf content;                              // of a reply that we made; else empty
+    px_buf stdout_text, stderr_text;             // what it printed
     px_buf execute_input, execute_result, error; // contents; empty when there was none
-    struct px_job *prev, *next;              // in order of submission
+    struct px_job *prev, *next;                  // in order of submission
     UT_hash_handle by_task, by_id;
 } px_job;
 

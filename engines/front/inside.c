@@ -32,6 +32,20 @@ px_worker *px__worker_by_uuid(const px_front *front, const char *uuid)
 
 // --- engines -------------------------------------------------------------------------------------
 
+// new_worker is one that is not alive yet; NULL without memory.
+static px_worker *new_worker(px_front *front, uint32_t id, const char *uuid)
+{
+    px_worker *worker = calloc(1, sizeof(*worker));
+    if (worker != NULL) {
+        worker->id = id;
+        (void)snprintf(worker->uuid, sizeof(worker->uuid), "%s", uuid);
+        HASH_ADD(by_id, front->workers_by_id, id, sizeof(worker->id), worker);
+        HASH_ADD_KEYPTR(by_uuid, front->workers_by_uuid, worker->uuid, strlen(worker->uuid),
+                        worker);
+    }
+    return worker;
+}
+
 // take_engine learns of an engine; ready: it can be worked with.
 static void take_engine(px_front *front, const px_json *engine, bool ready)
 {
@@ -40,18 +54,9 @@ static void take_engine(px_front *front, const px_json *engine, bool ready)
     if (number < 0 || number > UINT32_MAX || *uuid == '\0' || strlen(uuid) >= 64) {
         return;
     }
-    uint32_t id = (uint32_t)number;
-    px_worker *worker = px__worker(front, id);
+    px_worker *worker = px__worker(front, (uint32_t)number);
     if (worker == NULL && ready) {
-        worker = calloc(1, sizeof(*worker));
-        if (worker == NULL) {
-            return;
-        }
-        worker->id = id;
-        (void)snprintf(worker->uuid, sizeof(worker->uuid), "%s", uuid); // its length was checked
-        HASH_ADD(by_id, front->workers_by_id, id, sizeof(worker->id), worker);
-        HASH_ADD_KEYPTR(by_uuid, front->workers_by_uuid, worker->uuid, strlen(worker->uuid),
-                        worker);
+        worker = new_worker(front, (uint32_t)number, uuid);
     }
     if (worker == NULL || worker->alive == ready) {
         return;
@@ -330,7 +335,7 @@ static void serve(px_front *front, px_link *link, px_source *source, int events)
     if (!front->lost) {
         read_link(front, link);
     }
-    px_source_set_events(source, front->lost               ? 0
+    px_source_set_events(source, front->lost                 ? 0
                                  : px_link_wants_write(link) ? PX_READABLE | PX_WRITABLE
                                                              : PX_READABLE);
 }
@@ -392,8 +397,7 @@ px_err px__inside_open(px_front *front, px_error *reterr)
     px_link_set_wake(front->work, wants_write, front);
     px_link_set_wake(front->control, wants_write, front);
     PX_TRY(px_loop_add_fd(front->loop, "control", px_link_fd(front->control),
-                          PX_READABLE | PX_WRITABLE, control_ready, front,
-                          &front->control_source));
+                          PX_READABLE | PX_WRITABLE, control_ready, front, &front->control_source));
     // Writable at once: what came right behind the registration is read without waiting.
     return px_loop_add_fd(front->loop, "work", px_link_fd(front->work), PX_READABLE | PX_WRITABLE,
                           work_ready, front, &front->work_source);

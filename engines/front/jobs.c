@@ -3,8 +3,9 @@
 
 #include "front.h"
 
-#include <stdlib.h>
 #include <utlist.h>
+
+#include <stdlib.h>
 
 #define RECORDS_KEPT 1024
 
@@ -73,8 +74,8 @@ void px__job_forget(px_front *front, px_job *job)
     px_message_free(job->request);
     px_message_free(job->reply);
     free(job->original);
-    px_buf *const texts[] = {&job->metadata,      &job->content,        &job->stdout_text,
-                             &job->stderr_text,   &job->execute_input,  &job->execute_result,
+    px_buf *const texts[] = {&job->metadata,    &job->content,       &job->stdout_text,
+                             &job->stderr_text, &job->execute_input, &job->execute_result,
                              &job->error};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         px_buf_done(texts[i]);

@@ -3,7 +3,8 @@
 ``buffers[0]`` is the pickle of ``(function, args, kwargs)``, the others are its out-of-band
 buffers; the reply has the same form. How things get into the pickle is the client's affair: the
 modules that it names are imported by unpickling, so nothing of the client is known here but the
-name of the module that pickles what is more than plain data.
+name of the module that pickles what is more than plain data. Only requests of stock ipyparallel
+clients (no "px" in their metadata) are in ipyparallel's own form: stock.py.
 
 What the function prints belongs to the request, as a cell's output does. An error is answered
 with IPython's rendering of it, without the frames of this file, and with the pickled exception.
@@ -37,6 +38,12 @@ def handle(request: Any, shell: Any) -> asyncio.Task[None] | None:
         if len(buffers) == 1:
             function, args, kwargs = pickle.loads(buffers[0])
         elif buffers:
+            if "px" not in request.metadata:
+                from pxkernel import stock
+
+                function, args, kwargs = stock.load(buffers, shell.user_ns)
+                request.reply(_OK, buffers=stock.dump(function(*args, **kwargs)))
+                return None
             function, args, kwargs = pickle.loads(
                 buffers[0], buffers=[_writable(buffer) for buffer in buffers[1:]]
             )
