@@ -1,6 +1,7 @@
 // nursery.c: forks engines to order and tells how each of them ends.
 //
-// Everything here is one thread in one poll(): stdin and a pidfd for each child. No interpreter is
+// Everything here is one thread in one poll(): stdin and a signalfd for the deaths of children. A
+// descriptor for each child would have to be closed again by every later child. No interpreter is
 // known to this file; zygote.c lends it Python's three fork hooks, and a test tool none at all.
 //
 // Who cleans up: a child that ends takes its process group with it (it leads a session of its own,
@@ -30,6 +31,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,7 +40,6 @@
 
 typedef struct child {
     pid_t pid;
-    int pidfd;
     uint32_t engine;
 } child;
 
@@ -48,8 +49,9 @@ struct px_nursery {
     px_buf line;
     child *children;
     size_t n_children, capacity;
-    struct pollfd *polled; // capacity + 1
-    char *title;           // main's argv, written over by engines
+    int deaths;      // signalfd of SIGCHLD
+    sigset_t before; // the mask that children get
+    char *title;     // main's argv, written over by engines
     size_t title_size;
     bool finished;
 };
@@ -153,6 +155,7 @@ px_err px_nursery_open(const char *folder, int argc, char **argv, px_nursery **r
     if (nursery == NULL) {
         return PX_ENOMEM;
     }
+    nursery->in = nursery->out = nursery->deaths = -1;
     (void)snprintf(nursery->folder, sizeof(nursery->folder), "%s", folder);
     nursery->title = argv[0];
     nursery->title_size = argv_area(argc, argv);
@@ -187,11 +190,10 @@ void px_nursery_close(px_nursery *nursery)
     if (nursery->out >= 0) {
         (void)close(nursery->out);
     }
-    for (size_t i = 0; i < nursery->n_children; i++) {
-        (void)close(nursery->children[i].pidfd);
+    if (nursery->deaths >= 0) {
+        (void)close(nursery->deaths);
     }
     free(nursery->children);
-    free(nursery->polled);
     px_buf_done(&nursery->line);
     free(nursery);
 }
@@ -252,11 +254,6 @@ static px_err make_room(px_nursery *nursery)
         return PX_ENOMEM;
     }
     nursery->children = children;
-    struct pollfd *polled = realloc(nursery->polled, (capacity + 1) * sizeof(*polled));
-    if (polled == NULL) {
-        return PX_ENOMEM;
-    }
-    nursery->polled = polled;
     nursery->capacity = capacity;
     return PX_OK;
 }
@@ -313,7 +310,8 @@ static void become(px_nursery *nursery, const spawn_order *order, pid_t zygote)
         (void)fprintf(stderr, "engine %" PRIu32 ": cannot enter %s: %s\n", order->args.engine,
                       order->cwd, strerror(errno));
     }
-    px_nursery_close(nursery); // copies of the controller's line and the siblings' pidfds
+    (void)sigprocmask(SIG_SETMASK, &nursery->before, NULL);
+    px_nursery_close(nursery); // our copies of the controller's line
 }
 
 _Noreturn static void live(px_nursery *nursery, const px_nursery_hooks *hooks,
@@ -357,16 +355,7 @@ static void spawn(px_nursery *nursery, const px_nursery_hooks *hooks, const spaw
         say_failed(nursery, order->args.engine, "fork", errnum);
         return;
     }
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0) {
-        say_failed(nursery, order->args.engine, "pidfd_open", errno);
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-        return;
-    }
-    (void)fcntl(pidfd, F_SETFD, FD_CLOEXEC);
-    nursery->children[nursery->n_children++] =
-        (child){.pid = pid, .pidfd = pidfd, .engine = order->args.engine};
+    nursery->children[nursery->n_children++] = (child){.pid = pid, .engine = order->args.engine};
     PX_AUTO_BUF out = {0};
     px_jsonw w = begin_event(&out, "spawned");
     px_jsonw_key_int(&w, "engine", order->args.engine);
@@ -429,33 +418,51 @@ static bool listen_line(px_nursery *nursery, const px_nursery_hooks *hooks)
     return true;
 }
 
-// bury tells how child number i ended and forgets it. Its process group is killed while its pid is
-// still its own.
-static void bury(px_nursery *nursery, size_t i)
+// bury tells how a child ended and forgets it.
+static void bury(px_nursery *nursery, size_t i, const siginfo_t *end)
 {
     child *c = &nursery->children[i];
-    siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) {
-        return;
-    }
-    (void)kill(-c->pid, SIGKILL);
-    (void)waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG);
     PX_AUTO_BUF out = {0};
     px_jsonw w = begin_event(&out, "exit");
     px_jsonw_key_int(&w, "engine", c->engine);
     px_jsonw_key_int(&w, "pid", c->pid);
     px_jsonw_key(&w, "code");
-    if (info.si_code == CLD_EXITED) {
-        px_jsonw_int(&w, info.si_status);
+    if (end->si_code == CLD_EXITED) {
+        px_jsonw_int(&w, end->si_status);
         px_jsonw_key(&w, "signal");
         px_jsonw_null(&w);
     } else {
         px_jsonw_null(&w);
-        px_jsonw_key_int(&w, "signal", info.si_status);
+        px_jsonw_key_int(&w, "signal", end->si_status);
     }
     end_event(nursery, &w);
-    (void)close(c->pidfd);
     *c = nursery->children[--nursery->n_children];
+}
+
+// bury_all takes every child that has ended. Its process group is killed while its pid is still its
+// own. One that is none of ours was left by a preloaded module, and nobody else waits for it.
+static void bury_all(px_nursery *nursery)
+{
+    struct signalfd_siginfo ignored;
+    while (read(nursery->deaths, &ignored, sizeof(ignored)) > 0) {
+    }
+    for (;;) {
+        siginfo_t end = {0};
+        if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0) {
+            return;
+        }
+        size_t i = 0;
+        while (i < nursery->n_children && nursery->children[i].pid != end.si_pid) {
+            i++;
+        }
+        if (i < nursery->n_children) {
+            (void)kill(-end.si_pid, SIGKILL);
+        }
+        (void)waitpid(end.si_pid, NULL, WNOHANG);
+        if (i < nursery->n_children) {
+            bury(nursery, i, &end);
+        }
+    }
 }
 
 // kill_all ends every child and its group, and waits for them.
@@ -469,33 +476,38 @@ static void kill_all(px_nursery *nursery)
         child *c = &nursery->children[i];
         while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR) {
         }
-        (void)close(c->pidfd);
     }
     nursery->n_children = 0;
 }
 
 static bool one_round(px_nursery *nursery, const px_nursery_hooks *hooks)
 {
-    size_t n = nursery->n_children;
-    nursery->polled[0] = (struct pollfd){.fd = nursery->in, .events = POLLIN};
-    for (size_t i = 0; i < n; i++) {
-        nursery->polled[i + 1] =
-            (struct pollfd){.fd = nursery->children[i].pidfd, .events = POLLIN};
-    }
-    if (poll(nursery->polled, n + 1, -1) < 0) {
+    struct pollfd fds[2] = {{.fd = nursery->in, .events = POLLIN},
+                            {.fd = nursery->deaths, .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0) {
         return errno == EINTR;
     }
-    for (size_t i = n; i > 0; i--) { // backwards: bury moves the last one here
-        if (nursery->polled[i].revents != 0) {
-            bury(nursery, i - 1);
-        }
+    if (fds[1].revents != 0) {
+        bury_all(nursery);
     }
-    return nursery->polled[0].revents == 0 || listen_line(nursery, hooks);
+    return fds[0].revents == 0 || listen_line(nursery, hooks);
+}
+
+static px_err watch_children(px_nursery *nursery)
+{
+    sigset_t deaths;
+    (void)sigemptyset(&deaths);
+    (void)sigaddset(&deaths, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &deaths, &nursery->before) != 0) {
+        return px_err_from_errno(errno);
+    }
+    nursery->deaths = signalfd(-1, &deaths, SFD_CLOEXEC | SFD_NONBLOCK);
+    return nursery->deaths >= 0 ? PX_OK : px_err_from_errno(errno);
 }
 
 px_err px_nursery_serve(px_nursery *nursery, const px_nursery_hooks *hooks)
 {
-    PX_TRY(make_room(nursery));
+    PX_TRY(watch_children(nursery));
     (void)prctl(PR_SET_PDEATHSIG, 0); // from here the end of stdin says it
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);

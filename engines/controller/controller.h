@@ -142,6 +142,7 @@ void px__death(px_controller *controller, px_seat *seat, px_exit how);
 void px__stats_sample(px_controller *controller, px_seat *seat, px_ns now);
 void px__stats_wake(px_controller *controller); // something goes on, or somebody began to watch
 void px__heart_set(px_controller *controller);  // the heart's timer as it is needed now
+void px__heart_join(px_controller *controller); // an engine is new
 void px__active(px_controller *controller);     // the relay said that something goes on
 
 px_seat *px__seat(const px_controller *controller, uint32_t engine);

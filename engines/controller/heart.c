@@ -46,14 +46,25 @@ void px_heart_free(px_heart *heart)
     }
 }
 
-static pulse *find(const px_heart *heart, uint32_t engine)
+// place is where an engine is, or belongs: pulses are in the order of the ids.
+static size_t place(const px_heart *heart, uint32_t engine)
 {
-    for (size_t i = 0; i < heart->n; i++) {
-        if (heart->pulses[i].engine == engine) {
-            return &heart->pulses[i];
+    size_t low = 0, high = heart->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (heart->pulses[middle].engine < engine) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return low;
+}
+
+static pulse *find(const px_heart *heart, uint32_t engine)
+{
+    size_t i = place(heart, engine);
+    return i < heart->n && heart->pulses[i].engine == engine ? &heart->pulses[i] : NULL;
 }
 
 static px_err grow(px_heart *heart)
@@ -86,7 +97,10 @@ px_err px_heart_add(px_heart *heart, uint32_t engine)
     if (heart->n == heart->capacity) {
         PX_TRY(grow(heart));
     }
-    heart->pulses[heart->n++] = (pulse){.engine = engine, .heard = true};
+    size_t i = place(heart, engine);
+    memmove(&heart->pulses[i + 1], &heart->pulses[i], (heart->n - i) * sizeof(pulse));
+    heart->pulses[i] = (pulse){.engine = engine, .heard = true};
+    heart->n++;
     return PX_OK;
 }
 
@@ -94,7 +108,8 @@ void px_heart_remove(px_heart *heart, uint32_t engine)
 {
     pulse *p = find(heart, engine);
     if (p != NULL) {
-        *p = heart->pulses[--heart->n];
+        heart->n--;
+        memmove(p, p + 1, (heart->n - (size_t)(p - heart->pulses)) * sizeof(*p));
     }
 }
 

@@ -120,8 +120,10 @@ static px_err answer(px_visitor *visitor, const px_message *request, uint32_t id
     px_jsonw_key_string(&w, "peer", secret);
     px_jsonw_key(&w, "cluster");
     px__describe_file(controller, &w);
-    px_jsonw_key(&w, "engines");
-    px__describe_engines(controller, &w);
+    if (visitor->role == PX_VISITOR_CLIENT) { // engines have no use for each other
+        px_jsonw_key(&w, "engines");
+        px__describe_engines(controller, &w);
+    }
     px_jsonw_end_object(&w);
     PX_TRY(px_buf_status(&content));
     return px__hub_send(visitor, "register_reply", request->header, px_buf_slice(&content));

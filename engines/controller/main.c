@@ -201,7 +201,7 @@ static void news_came(void *context, px_letter *letter)
     free(news);
     if (kind == PX_NEWS_ENGINE_UP) {
         px_roster_ready(controller->roster, px_now(), id, &orders);
-        px__heart_set(controller);
+        px__heart_join(controller);
     } else if (kind == PX_NEWS_ENGINE_GONE) {
         px_roster_disconnected(controller->roster, px_now(), id, &orders);
     }

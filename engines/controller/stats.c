@@ -161,6 +161,13 @@ void px__heart_set(px_controller *controller)
     }
 }
 
+void px__heart_join(px_controller *controller)
+{
+    if (controller->n_watchers > 0 && controller->heart_timer == NULL) {
+        set_timer(controller, px_now() + PX_HEART_PERIOD); // then all are looked at
+    }
+}
+
 void px__active(px_controller *controller)
 {
     // Not asked again before a period is over: many short calls shall not wake us for each.
