@@ -245,7 +245,7 @@ class LazyMapIterator(Iterator[Any]):
         self._items = iter(items)
         self._ordered = ordered
         self._return_exceptions = return_exceptions
-        self._waiting: list[AsyncResult] = []
+        self.waiting: list[AsyncResult] = []
         self._cancelled = False
         self._submit(limit or None)
 
@@ -254,14 +254,14 @@ class LazyMapIterator(Iterator[Any]):
         if self._cancelled:
             return
         for item in itertools.islice(self._items, count):
-            self._waiting.append(self._view.apply_async(self._function, *item))
+            self.waiting.append(self._view.apply_async(self._function, *item))
 
     def cancel(self) -> None:
         """Take no more of the input; what was sent still comes."""
         self._cancelled = True
 
     def __next__(self) -> Any:
-        if not self._waiting:
+        if not self.waiting:
             raise StopIteration
         result = self._take()
         self._submit(1)
@@ -270,13 +270,13 @@ class LazyMapIterator(Iterator[Any]):
     def _take(self) -> AsyncResult:
         """The next result: the oldest, or one that is here."""
         if self._ordered:
-            self._waiting[0].wait()
-            return self._waiting.pop(0)
-        joined = AsyncResult.join(*self._waiting)
+            self.waiting[0].wait()
+            return self.waiting.pop(0)
+        joined = AsyncResult.join(*self.waiting)
         while not joined._answers():
             joined._wait_change(0, None)
-        ready = next(one for one in self._waiting if one.done())
-        self._waiting.remove(ready)
+        ready = next(one for one in self.waiting if one.done())
+        self.waiting.remove(ready)
         return ready
 
 

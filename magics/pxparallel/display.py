@@ -153,8 +153,8 @@ def show_outputs(result: Any, groupby: str, result_only: bool) -> None:
         for one in outputs:
             _show_streams([one], "stdout", prefix)
             _show_streams([one], "stderr", prefix)
-            for message in _rich(one[1]):
-                show_rich(message, one[0], prefix)
+            for number, message in enumerate(_rich(one[1])):
+                show_rich(message, one[0], prefix and number == 0)
             _show_values([one], prefix)
     else:
         _show_streams(outputs, "stdout", prefix)

@@ -30,10 +30,14 @@ class ViewExecutor(Executor):
         timeout: float | None = None,
         chunksize: int = 1,
     ) -> Iterator[Any]:
-        """Results in order, each as soon as it is there."""
+        """Results in order, each as soon as it is there; all is submitted at once."""
         if timeout is not None:
             warnings.warn("timeout is ignored by ViewExecutor.map", stacklevel=2)
-        return self.view.imap(fn, *iterables)
+        if type(self.view).__name__ != "LoadBalancedView":
+            return self.view.imap(fn, *iterables)
+        results = self.view.imap(fn, *iterables, max_outstanding=0)
+        self._pending.extend(results.waiting)
+        return results
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for what was submitted; the engines stay."""

@@ -181,7 +181,6 @@ class ParallelMagics:
     @_execution_options
     @_output_options
     @magic_arguments.argument("--local", action="store_true", help="run the cell here too, first")
-    @no_var_expand
     def cell_px(self, line: str = "", cell: str | None = None) -> Any:
         """Run a cell on the engines."""
         if cell is None:
