@@ -110,8 +110,12 @@ PyObject *px_py_take_error(const char *event);
 int px_py_signals_init(void);
 void px_py_signals_arm(void);   // a request begins: SIGINT is KeyboardInterrupt
 void px_py_signals_async(void); // it awaits: SIGINT cancels
-void px_py_signals_fence(
-    void); // it has ended: SIGINT is nothing again, and what was on its way is swallowed
+// px_py_signals_fence: it has ended; SIGINT is nothing again, and what was on its way is swallowed.
+void px_py_signals_fence(void);
+// px_py_signals_hold keeps SIGINT until px_py_signals_release, which delivers it when deliver is
+// set. Around a fork; in another thread than the main one nothing happens.
+void px_py_signals_hold(void);
+void px_py_signals_release(bool deliver);
 
 // forked.c
 void px_py_forked_init(px_kernel *kernel);

@@ -10,12 +10,15 @@
 
 #include "py/python.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 static PyObject *set_handler; // _signal.signal
 static PyObject *default_int; // signal.default_int_handler
 static PyObject *idle_int;
 static PyObject *async_int;
+static PyObject *held_int;
 static PyObject *sigint; // the number
 static PyObject *current_task;
 
@@ -50,9 +53,21 @@ static PyObject *on_async(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *handler_before; // while SIGINT is held
+static bool held;
+
+static PyObject *on_held(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    held = true;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef handlers[] = {
     {"ignore_interrupt", on_idle, METH_VARARGS, "SIGINT while no request runs."},
     {"cancel_cell", on_async, METH_VARARGS, "SIGINT while an async cell runs."},
+    {"hold_interrupt", on_held, METH_VARARGS, "SIGINT while Python forks."},
 };
 
 // change sets the handler of SIGINT. What Python finds pending on the way is dropped: tried again,
@@ -69,8 +84,54 @@ static void change(PyObject *handler)
     }
 }
 
+// drop_in_flight takes away a SIGINT that was sent to the process and that no thread has received
+// yet: the system may have chosen a thread that is slow to run, and the signal would arrive later.
+static void drop_in_flight(void)
+{
+    const struct timespec now = {0};
+    sigset_t only;
+    sigset_t before;
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &only, &before); // cannot fail with these arguments
+    while (sigtimedwait(&only, NULL, &now) == SIGINT) {
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void px_py_signals_hold(void)
+{
+    if (handler_before != NULL || set_handler == NULL ||
+        !pthread_equal(pthread_self(), px_kernel_current->interrupt.main)) {
+        return;
+    }
+    held = false;
+    for (int attempt = 0; attempt < 5 && handler_before == NULL; attempt++) {
+        handler_before = PyObject_CallFunctionObjArgs(set_handler, sigint, held_int, NULL);
+        if (handler_before == NULL) { // it came just before: as if it came now
+            PyErr_Clear();
+            held = true;
+        }
+    }
+}
+
+void px_py_signals_release(bool deliver)
+{
+    if (handler_before == NULL ||
+        !pthread_equal(pthread_self(), px_kernel_current->interrupt.main)) {
+        return;
+    }
+    change(handler_before); // what is pending goes to on_held first
+    Py_CLEAR(handler_before);
+    if (held && deliver) {
+        PyErr_SetInterrupt();
+    }
+    held = false;
+}
+
 void px_py_signals_arm(void)
 {
+    drop_in_flight();
     change(default_int);
 }
 
@@ -89,6 +150,7 @@ void px_py_signals_async(void)
 
 void px_py_signals_fence(void)
 {
+    drop_in_flight();
     change(idle_int);
     if (PyErr_CheckSignals() < 0) {
         PyErr_Clear();
@@ -106,8 +168,9 @@ int px_py_signals_init(void)
     sigint = PyLong_FromLong(SIGINT);
     idle_int = PyCFunction_New(&handlers[0], NULL);
     async_int = PyCFunction_New(&handlers[1], NULL);
+    held_int = PyCFunction_New(&handlers[2], NULL);
     if (set_handler == NULL || default_int == NULL || sigint == NULL || idle_int == NULL ||
-        async_int == NULL) {
+        async_int == NULL || held_int == NULL) {
         return -1;
     }
     change(idle_int);
