@@ -28,7 +28,7 @@
 
 #include <stdio.h>
 
-#define HIGH_WATER ((size_t)256 << 20)
+#define HIGH_WATER ((size_t)64 << 20)
 #define READ_BUDGET 64 // messages of one peer in a round
 #define DOOR_NS (5 * PX_NS_PER_S)
 

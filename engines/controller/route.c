@@ -252,7 +252,7 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
                           px_error *reterr)
 {
     bool known = route->kind == PX_ROUTE_REPLY || route->kind == PX_ROUTE_OUTPUT ||
-                 route->kind == PX_ROUTE_STDIN;
+                 route->kind == PX_ROUTE_STDIN || route->kind == PX_ROUTE_RELEASE;
     bool segments = route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_SEGMENTS) != 0;
     if (!known || route->n != 1 || px_route_engine(route, 0) != from->id) {
         return px_error_set(reterr, PX_EFORMAT, "an engine sent a message of kind %u for another",

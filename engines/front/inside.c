@@ -32,6 +32,11 @@ px_worker *px__worker_by_uuid(const px_front *front, const char *uuid)
 
 // --- engines -------------------------------------------------------------------------------------
 
+static void add_by_uuid(px_front *front, px_worker *worker)
+{
+    HASH_ADD_KEYPTR(by_uuid, front->workers_by_uuid, worker->uuid, strlen(worker->uuid), worker);
+}
+
 // new_worker is one that is not alive yet; NULL without memory.
 static px_worker *new_worker(px_front *front, uint32_t id, const char *uuid)
 {
@@ -40,8 +45,7 @@ static px_worker *new_worker(px_front *front, uint32_t id, const char *uuid)
         worker->id = id;
         (void)snprintf(worker->uuid, sizeof(worker->uuid), "%s", uuid);
         HASH_ADD(by_id, front->workers_by_id, id, sizeof(worker->id), worker);
-        HASH_ADD_KEYPTR(by_uuid, front->workers_by_uuid, worker->uuid, strlen(worker->uuid),
-                        worker);
+        add_by_uuid(front, worker);
     }
     return worker;
 }
