@@ -204,21 +204,21 @@ static px_message *read_message(px_front *front, const px_route *route, px_frame
     return message;
 }
 
-static void finish(px_front *front, px_job *job, px_message *reply, bool failed)
+static void finish(px_front *front, px_job *job, bool failed)
 {
-    job->reply = reply;
     job->failed = failed;
     px_stamp_now(job->received);
-    publish_input(front, job);
     px__door_answer(front, job);
 }
 
 static void take_reply(px_front *front, const px_route *route, px_job *job, px_message *message)
 {
     job->worker = px__worker(front, px_route_engine(route, 0));
-    // idle before the answer: who has the answer has all the rest.
+    job->reply = message;
+    publish_input(front, job);
+    // idle behind all outputs and before the answer: who has the answer has all the rest.
     publish_made(front, job, "status", PX_SLICE_LITERAL("{\"execution_state\":\"idle\"}"));
-    finish(front, job, message, (route->flags & PX_ROUTE_FAILED) != 0);
+    finish(front, job, (route->flags & PX_ROUTE_FAILED) != 0);
 }
 
 // take_lost: the engine died with the job, or the scheduler could not place it. Its words become
@@ -227,7 +227,7 @@ static void take_lost(px_front *front, px_job *job, px_message *message)
 {
     px_buf_append_slice(&job->content, message->content);
     px_message_free(message);
-    finish(front, job, NULL, true);
+    finish(front, job, true);
 }
 
 static void take_work(px_front *front, px_frames *frames)
