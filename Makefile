@@ -85,15 +85,16 @@ $(VENV)/.px-installed: $(VENV)/.px-deps $(sources)
 	@$(pip) install -q --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
-$(VENV)/.px-test: $(VENV)/.px-deps $(wildcard tests/ui/package-lock.json)
+$(VENV)/.px-test: $(VENV)/.px-deps tests/ui/package-lock.json tests/stock.txt
 	@tools/system-packages.sh test $(PYTHON)
 	@echo "setting up what the tests need"
 	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test libraries)
+	@$(pip) install -q --upgrade --no-deps --target $(VENV)/stock -r tests/stock.txt
 	@cd tests/ui && npm ci --no-audit --no-fund --silent
 	@[ -n "$$PX_CHROMIUM" ] || tools/browser.sh $(bin) tests/ui
 	@touch $@
 
-$(VENV)/.px-lint: $(VENV)/.px-deps $(wildcard share/jupyter/labextension/package-lock.json)
+$(VENV)/.px-lint: $(VENV)/.px-deps share/jupyter/labextension/package-lock.json
 	@tools/system-packages.sh lint $(PYTHON)
 	@echo "setting up what the linters need"
 	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
