@@ -90,7 +90,8 @@ $(VENV)/.px-test: $(VENV)/.px-deps tests/ui/package-lock.json tests/stock.txt
 	@echo "setting up what the tests need"
 	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py test libraries)
 	@$(pip) install -q --upgrade --no-deps --target $(VENV)/stock -r tests/stock.txt
-	@cd tests/ui && npm ci --no-audit --no-fund --silent
+	@tools/node.sh $(bin)
+	@cd tests/ui && PATH=$(bin):$$PATH npm ci --no-audit --no-fund --silent
 	@[ -n "$$PX_CHROMIUM" ] || tools/browser.sh $(bin) tests/ui
 	@touch $@
 
@@ -98,7 +99,8 @@ $(VENV)/.px-lint: $(VENV)/.px-deps share/jupyter/labextension/package-lock.json
 	@tools/system-packages.sh lint $(PYTHON)
 	@echo "setting up what the linters need"
 	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py lint)
-	@cd share/jupyter/labextension && npm ci --no-audit --no-fund --silent
+	@tools/node.sh $(bin)
+	@cd share/jupyter/labextension && PATH=$(bin):$$PATH npm ci --no-audit --no-fund --silent
 	@touch $@
 
 $(PEERS)/.px-peers: bench/peers.txt

@@ -10,6 +10,7 @@ if command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>
 if [ -x "$bin/chromium" ]; then exit 0; fi
 PLAYWRIGHT_BROWSERS_PATH=$(cd "$bin/.." && pwd)/browsers
 export PLAYWRIGHT_BROWSERS_PATH
+PATH=$bin:$PATH
 cd "$2"
 echo "installing Playwright's Chromium into $PLAYWRIGHT_BROWSERS_PATH" >&2
 npx playwright-core install --with-deps --only-shell chromium

@@ -23,11 +23,7 @@ tidy() {
     "$bin/python" tests/lint/tidy.py build/lint "$jobs"
 }
 lab() {
-    if ! command -v npm >/dev/null; then
-        echo "lint: share/jupyter/labextension needs node 18 or later and npm, and there is none"
-        return 1
-    fi
-    (cd share/jupyter/labextension && npm run --silent lint)
+    (cd share/jupyter/labextension && PATH=$bin:$PATH npm run --silent lint)
 }
 
 mkdir -p build

@@ -10,7 +10,6 @@ python=${2:-python3}
 
 say() { printf '%s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
-node_major() { node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/'; }
 
 if ! have "$python"; then
     say "There is no $python on this machine. Install Python 3.11 or later, or say which one to use:"
@@ -41,13 +40,9 @@ test)
     if ! have chromium && ! have google-chrome && ! grep -qs '^ID=ubuntu' /etc/os-release; then
         wanted="$wanted chromium"
     fi
-    major=$(node_major)
-    if [ "${major:-0}" -lt 18 ]; then wanted="$wanted nodejs npm"; fi
     ;;
 lint)
     wanted="check clang clang-format clang-tidy"
-    major=$(node_major)
-    if [ "${major:-0}" -lt 18 ]; then wanted="$wanted nodejs npm"; fi
     ;;
 *)
     say "system-packages.sh: no step is called '$step' (there are build, test, lint)"
