@@ -11,6 +11,7 @@ The functions and classes behind them are in tests/support.py.
 
 import os
 import random
+import signal
 import sysconfig
 
 import pytest
@@ -21,7 +22,10 @@ _HOMES = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTI
 
 @pytest.fixture(scope="session", autouse=True)
 def own_environment(tmp_path_factory):
-    """Folders of Jupyter and IPython, and the programs under test first on the path."""
+    """Folders of Jupyter and IPython, and the programs under test first on the path. Ctrl-C works
+    for all, also when the tests run in the background of a shell, which ignores it for them."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         for name in _HOMES:
