@@ -23,7 +23,8 @@ typedef struct px_relay px_relay;
 // px_tally is what the relay counts for an engine, read by whoever likes. It must outlive the
 // relay.
 typedef struct px_tally {
-    atomic_uint in_flight;
+    atomic_uint in_flight;       // requests and tasks not answered
+    atomic_uint tasks;           // tasks among them
     atomic_uint_fast64_t done;   // replies
     atomic_uint_fast64_t failed; // of them with an error, or lost
 } px_tally;

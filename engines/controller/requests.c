@@ -133,16 +133,19 @@ static void queue_request(px_call *call)
     for (size_t i = 0; i < choice.n; i++) {
         const px_seat *seat = px__seat(call->controller, choice.ids[i]);
         char id[16];
+        unsigned tasks = atomic_load(&seat->tally->tasks);
         unsigned in_flight = atomic_load(&seat->tally->in_flight);
+        unsigned direct = in_flight > tasks ? in_flight - tasks : 0;
         (void)snprintf(id, sizeof(id), "%u", seat->id);
         px_jsonw_key(call->w, id);
         px_jsonw_object(call->w);
-        px_jsonw_key_int(call->w, "queue", in_flight);
+        px_jsonw_key_int(call->w, "queue", direct);
         px_jsonw_key_int(call->w, "completed", (int64_t)atomic_load(&seat->tally->done));
-        px_jsonw_key_int(call->w, "tasks", 0);
+        px_jsonw_key_int(call->w, "tasks", tasks);
         px_jsonw_end_object(call->w);
     }
     px_jsonw_end_object(call->w);
+    px_jsonw_key_int(call->w, "unassigned", (int64_t)px_relay_waiting(call->controller->relay));
     free(choice.ids);
 }
 

@@ -553,6 +553,12 @@ bool px_sched_has(const px_sched *sched, uint32_t client, uint64_t task)
     return px__task_find(sched, client, task) != NULL;
 }
 
+size_t px_sched_held(const px_sched *sched, uint32_t engine)
+{
+    const px_worker *worker = px__worker(sched, engine);
+    return worker != NULL ? worker->sent.n : 0;
+}
+
 size_t px_sched_waiting(const px_sched *sched)
 {
     return sched->n_waiting;

@@ -92,8 +92,9 @@ px_ns px_sched_due(const px_sched *sched);
 
 // px_sched_has tells if a task is not over.
 bool px_sched_has(const px_sched *sched, uint32_t client, uint64_t task);
-size_t px_sched_waiting(const px_sched *sched); // with no engine
-size_t px_sched_count(const px_sched *sched);   // not over
+size_t px_sched_held(const px_sched *sched, uint32_t engine); // tasks that an engine has
+size_t px_sched_waiting(const px_sched *sched);               // with no engine
+size_t px_sched_count(const px_sched *sched);                 // not over
 // px_sched_check tells if every invariant holds. Costs time in proportion to what there is.
 bool px_sched_check(const px_sched *sched);
 

@@ -46,6 +46,15 @@ static void send(px_relay *relay, const px_sched_order *order)
     }
 }
 
+// count_tasks shows how many tasks an engine has.
+static void count_tasks(px_relay *relay, uint32_t engine)
+{
+    px_debtor *debtor = px__relay_debtor(relay, engine);
+    if (debtor != NULL) {
+        atomic_store(&debtor->tally->tasks, (unsigned)px_sched_held(relay->sched, engine));
+    }
+}
+
 static const char *name_of(px_sched_why why)
 {
     switch (why) {
@@ -132,6 +141,9 @@ void px__tasks_carry_out(px_relay *relay)
     }
     for (size_t i = 0; i < relay->orders.n; i++) {
         const px_sched_order *order = &relay->orders.items[i];
+        if (order->has_engine) {
+            count_tasks(relay, order->engine);
+        }
         if (order->kind == PX_SCHED_SEND) {
             send(relay, order);
             continue;
