@@ -195,4 +195,11 @@ def interrupt_async(callback: Callable[[], None] | None) -> None:
     instead of raising in the loop's own code.
     """
 
+def interrupt_window(open: bool) -> None:
+    """Where user code begins (True) and ends (False) within an execute request.
+
+    From the first call on, cells start with the window closed: SIGINT is kept, raises as soon as
+    the window opens, and is dropped when the request ends. So no KeyboardInterrupt hits our code.
+    """
+
 def usage() -> dict[str, Any]: ...

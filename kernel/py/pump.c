@@ -341,7 +341,7 @@ static void serve(px_kernel *kernel, px_request *request)
         return;
     }
     busy = true;
-    px_py_signals_arm();
+    px_py_signals_arm(request->message->type == PX_MSG_EXECUTE_REQUEST);
     bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent);
     if (!px_waiting_begin(&kernel->waiting, request)) {
         leave(kernel); // taken back, and answered

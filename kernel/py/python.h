@@ -91,7 +91,7 @@ void px_py_child_flush(void);
 
 // publish.c, stdin.c, pump.c: functions of the module
 extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[],
-    px_py_side_methods[];
+    px_py_side_methods[], px_py_signals_methods[];
 
 // pump.c
 bool px_py_busy(void);
@@ -108,7 +108,9 @@ PyObject *px_py_take_error(const char *event);
 
 // signals.c
 int px_py_signals_init(void);
-void px_py_signals_arm(void);   // a request begins: SIGINT is KeyboardInterrupt
+// px_py_signals_arm: a request begins; SIGINT is KeyboardInterrupt, for a cell only inside a
+// window.
+void px_py_signals_arm(bool cell);
 void px_py_signals_async(void); // it awaits: SIGINT cancels
 // px_py_signals_fence: it has ended; SIGINT is nothing again, and what was on its way is swallowed.
 void px_py_signals_fence(void);

@@ -55,12 +55,23 @@ static PyObject *on_async(PyObject *self, PyObject *args)
 
 static PyObject *handler_before; // while SIGINT is held
 static bool held;
+static px_ns held_since;
+static bool windows; // Python says when user code runs (interrupt_window)
 
 static PyObject *on_held(PyObject *self, PyObject *args)
 {
     (void)self;
     (void)args;
+    px_ns now = px_now();
+    bool again = held && now - held_since > PX_NS_PER_S;
+    if (!held) {
+        held_since = now;
+    }
     held = true;
+    if (again || atomic_load(&px_kernel_current->exiting)) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt); // whatever holds it takes too long
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -129,11 +140,47 @@ void px_py_signals_release(bool deliver)
     held = false;
 }
 
-void px_py_signals_arm(void)
+void px_py_signals_arm(bool cell)
 {
     drop_in_flight();
     change(default_int);
+    if (cell && windows) {
+        px_py_signals_hold();
+    }
 }
+
+// forget_hold ends a hold without going back; true when SIGINT came meanwhile.
+static bool forget_hold(void)
+{
+    bool came = held;
+    Py_CLEAR(handler_before);
+    held = false;
+    return came;
+}
+
+static PyObject *interrupt_window(PyObject *module, PyObject *open)
+{
+    (void)module;
+    int wanted = PyObject_IsTrue(open);
+    if (wanted < 0) {
+        return NULL;
+    }
+    windows = true;
+    if (wanted) {
+        px_py_signals_release(true);
+    } else {
+        px_py_signals_hold();
+    }
+    Py_RETURN_NONE;
+}
+
+PyMethodDef px_py_signals_methods[] = {
+    {"interrupt_window", interrupt_window, METH_O,
+     "True: user code begins, SIGINT raises. False: it has ended, SIGINT is kept (and dropped at "
+     "the "
+     "end of the request)."},
+    {NULL, NULL, 0, NULL},
+};
 
 void px_py_signals_async(void)
 {
@@ -145,13 +192,18 @@ void px_py_signals_async(void)
         PyErr_Clear();
         return; // then an interrupt is a KeyboardInterrupt in the loop, which is entered again
     }
+    bool came = forget_hold();
     change(async_int);
+    if (came) {
+        PyErr_SetInterrupt();
+    }
 }
 
 void px_py_signals_fence(void)
 {
     drop_in_flight();
     change(idle_int);
+    (void)forget_hold();
     if (PyErr_CheckSignals() < 0) {
         PyErr_Clear();
     }
