@@ -76,10 +76,15 @@ class Results:
     def __init__(self) -> None:
         self._calls: deque[tuple[Any, list[Any]]] = deque(maxlen=10_000)
 
-    def add(self, result: Any) -> None:
-        """Note a call that was made just now."""
+    def add(self, call: tuple[Any, list[Any]]) -> None:
+        """Note a call, described by ``describe``."""
+        self._calls.append(call)
+
+    @staticmethod
+    def describe(result: Any) -> tuple[Any, list[Any]]:
+        """A call without what it holds: a weak reference, ids and engines of its tasks."""
         tasks = [(task.msg_id, task.targets, task.id) for task in result._tasks]
-        self._calls.append((weakref.ref(result), tasks))
+        return weakref.ref(result), tasks
 
     def living(self) -> list[Any]:
         """Results that somebody still refers to, oldest first."""
@@ -208,7 +213,11 @@ class ExecuteReply:
         return data
 
     def _form(self, mime: str) -> Any:
-        return self._repr_mimebundle_().get(mime)
+        """The value in one form; with its metadata if it has some."""
+        data = self._repr_mimebundle_().get(mime)
+        result = self.metadata["execute_result"] or {}
+        about = (result.get("metadata") or {}).get(mime)
+        return (data, about) if about else data
 
     def _repr_html_(self) -> Any:
         return self._form("text/html")

@@ -49,6 +49,7 @@ INLINE = 16 * 1024
 
 _VERSION = sys.hexversion >> 16
 _SIMPLE = frozenset({int, float, complex, bool, str, bytes, type(None), type(...), range, slice})
+_PLAIN = frozenset({int, float, bool, type(None), str})
 _NOT_SHIPPED = frozenset({"get_ipython", "exit", "quit", "open", "display", "In", "Out", "input"})
 _unique = itertools.count()
 _session = ""
@@ -622,9 +623,57 @@ def dump(thing: Any) -> list[Any]:
     return [body, *outer]
 
 
+_MARK_OF_FRAME = b"\x80\x05\x95"
+_NO_KEYWORDS = b"}\x87."  # an empty dict, a tuple of three, the end
+_prefixes: dict[int, tuple[Any, bytes, Definition | None]] = {}
+
+
+def _prefix(function: Any) -> bytes | None:
+    """The opcodes that put a function on the stack; None if it needs names, or cannot be sent so.
+
+    They stay the same from call to call, so a call with plain arguments only adds those. Protocol 3
+    is used for the arguments: it numbers its memo itself and so can follow any other pickle.
+    """
+    found = _prefixes.get(id(function))
+    if found is not None and found[0] is function:
+        known = found[2]
+        if known is None:
+            return found[1]
+        if _definitions.get(id(function)) is known and _definition(function) is known:
+            return found[1]
+    needs: dict[Need, None] = {}
+    big: list[Any] = []
+    body = _dump(function, needs, big)
+    framed = len(body) - 11 == int.from_bytes(body[3:11], "little")
+    if needs or big or not body.startswith(_MARK_OF_FRAME) or not framed:
+        return None
+    kind = type(function)
+    if kind is types.FunctionType and _by_value(function):
+        known = _definitions.get(id(function))
+        if known is None:
+            return None
+    elif kind not in (types.BuiltinFunctionType, types.FunctionType, type):
+        return None  # an object that may change
+    elif (
+        kind is not types.BuiltinFunctionType and _reduce_reference(function) is not NotImplemented
+    ):
+        return None  # of a module that may be edited
+    else:
+        known = None
+    if len(_prefixes) > 512:
+        _prefixes.clear()
+    prefix = b"\x80\x05" + body[11:-1]
+    _prefixes[id(function)] = (function, prefix, known)
+    return prefix
+
+
 def dump_request(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """The buffers of an apply_request. TypeError or PicklingError name what cannot be pickled."""
     try:
+        if not kwargs and (not args or all(type(value) in _PLAIN for value in args)):
+            prefix = _prefix(function)
+            if prefix is not None:
+                return [prefix + pickle.dumps(args, 3)[2:-1] + _NO_KEYWORDS]
         return dump((function, args, kwargs))
     except Exception as error:
         raise _explained(error, _request_parts(function, args, kwargs)) from None

@@ -147,8 +147,9 @@ class View:
 
     # --- results and engines -------------------------------------------------------------------
     def _note(self, result: AsyncResult) -> AsyncResult:
-        self._results.add(result)
-        self.client._results.add(result)
+        call = Results.describe(result)
+        self._results.add(call)
+        self.client._results.add(call)
         return result
 
     @property
