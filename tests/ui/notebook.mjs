@@ -1,0 +1,103 @@
+/** The kernel in a notebook: one function for each test, named by the option `scenario`. */
+import assert from 'node:assert/strict';
+import { options, picture, withLab } from './browser.mjs';
+
+const cell = (page, i) => page.locator('.jp-Notebook .jp-CodeCell').nth(i);
+const output = (page, i) => cell(page, i).locator('.jp-OutputArea-output');
+const prompt = (page, i) => cell(page, i).locator('.jp-InputArea-prompt');
+
+/** Run a cell as Ctrl-Enter does, without waiting for its end. */
+async function run(page, i) {
+  await cell(page, i).locator('.cm-content').click();
+  await page.keyboard.press('Control+Enter');
+}
+
+/** A cell has run to its end. */
+async function done(page, i) {
+  await prompt(page, i).getByText(/^\[\d+\]:$/).waitFor();
+}
+
+/**
+ * Press a key again and again until something shows. JupyterLab waits a second for completions; the
+ * kernel may need longer for its first ones on a busy machine.
+ */
+async function pressUntil(page, key, wanted) {
+  for (let tries = 0; tries < 10 && !(await wanted.isVisible()); tries++) {
+    await page.keyboard.press(key);
+    await wanted.waitFor({ timeout: 3000 }).catch(() => undefined);
+  }
+  await wanted.waitFor();
+}
+
+const scenarios = {
+  /** The stop button ends an endless loop; the next cell runs. */
+  async interrupt(page) {
+    await run(page, 0);
+    await output(page, 0).getByText('begun').waitFor();
+    await page.getByRole('button', { name: /^Interrupt the kernel/ }).click();
+    await output(page, 0).getByText('KeyboardInterrupt').first().waitFor();
+    await run(page, 1);
+    await output(page, 1).getByText('after').waitFor();
+  },
+
+  /** Restart forgets what there was; the kernel works on. */
+  async restart(page) {
+    await run(page, 0);
+    await output(page, 0).getByText('defined').waitFor();
+    await page.getByRole('button', { name: /^Restart the kernel/ }).first().click();
+    await page.getByRole('dialog').getByRole('button', { name: /^(Confirm Kernel )?Restart/ }).click();
+    await run(page, 1);
+    await output(page, 1).getByText('NameError').first().waitFor();
+    await run(page, 0);
+    await output(page, 0).getByText('defined').waitFor();
+  },
+
+  /** input() asks in the page and gets what is typed. */
+  async input(page) {
+    await run(page, 0);
+    const field = page.locator('.jp-Stdin-input');
+    await field.fill('Ada');
+    await field.press('Enter');
+    await output(page, 0).getByText('hello Ada').waitFor();
+  },
+
+  /** Completion, a tool tip, a figure and a table: what the page draws by itself. */
+  async rich(page) {
+    await run(page, 0);
+    await done(page, 0);
+    assert.equal(await output(page, 0).locator('img').count(), 1);
+    await run(page, 1);
+    await output(page, 1).locator('b', { hasText: 'bold' }).waitFor();
+    await cell(page, 2).locator('.cm-content').click();
+    await page.keyboard.press('End');
+    const offered = page.locator('.jp-Completer-item', { hasText: 'mean_of_some' });
+    await pressUntil(page, 'Tab', offered);
+    await page.locator('.jp-Completer-item', { hasText: 'mean_of_all' }).click();
+    await cell(page, 2).getByText('mean_of_all').waitFor();
+    await page.keyboard.press('Shift+Tab');
+    await page.locator('.jp-Tooltip', { hasText: 'what it is for' }).waitFor();
+    await picture(page, 'rich');
+  },
+
+  /** The debugger stops at a breakpoint and shows a variable. */
+  async debug(page) {
+    await page.getByRole('button', { name: 'Enable Debugger' }).click();
+    await page.locator('.jp-DebuggerVariables').waitFor();
+    await cell(page, 0).locator('.cm-breakpoint-gutter .cm-gutterElement').nth(3).click();
+    await run(page, 0);
+    await page.locator('.jp-DebuggerCallstack', { hasText: 'area' }).waitFor();
+    await page.locator('.jp-DebuggerVariables', { hasText: 'width' }).waitFor();
+    await page.locator('.jp-DebuggerVariables', { hasText: '6' }).waitFor();
+    await picture(page, 'debugger');
+    await page.getByRole('button', { name: /^Continue/ }).first().click();
+    await output(page, 0).getByText('42').waitFor();
+  }
+};
+
+await withLab(
+  async page => {
+    await page.getByText('Python 3 (pxkernel) | Idle').waitFor({ timeout: 60000 });
+    return scenarios[options.scenario](page);
+  },
+  { path: 'lab/tree/notebook.ipynb' }
+);

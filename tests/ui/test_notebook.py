@@ -1,0 +1,55 @@
+"""The kernel in JupyterLab, in a real browser. What each scenario does is in notebook.mjs."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from ui.lab import browse
+
+KERNEL = {"name": "pxkernel", "display_name": "Python 3 (pxkernel)", "language": "python"}
+
+
+@pytest.fixture
+def notebook(lab):
+    """A function that runs a scenario on a notebook with these cells."""
+
+    def run(scenario: str, *cells: str, **options):
+        content = new_notebook(cells=[new_code_cell(c) for c in cells])
+        content.metadata.kernelspec = KERNEL
+        nbformat.write(content, lab.root / "notebook.ipynb")
+        return browse(lab, "notebook.mjs", scenario=scenario, **options)
+
+    return run
+
+
+def test_notebook__interrupts(notebook):
+    notebook("interrupt", "print('begun')\nwhile True: pass", "print('after')")
+
+
+def test_notebook__restarts(notebook):
+    notebook("restart", "value = 1\nprint('defined')", "value")
+
+
+def test_notebook__asks_for_input(notebook):
+    notebook("input", "print('hello', input('your name? '))")
+
+
+def test_notebook__completes_explains_and_draws(notebook):
+    notebook(
+        "rich",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);\n"
+        "def mean_of_some(x): pass\n"
+        "def mean_of_all(x):\n    'what it is for'",
+        "from IPython.display import HTML\nHTML('<b>bold</b>')",
+        "mean_of",
+    )
+
+
+def test_notebook__stops_at_a_breakpoint(notebook):
+    pytest.importorskip("debugpy")
+    notebook(
+        "debug",
+        "def area(width, height):\n    result = width * height\n    return result\n"
+        "print(area(6, 7))",
+    )
