@@ -147,7 +147,6 @@ class IPythonKernel(Kernel):
         self._comm_manager: Any = None
         self._session: Any = None
         self._io_loop: Any = None
-        self._parent_ident: dict[str, Any] = {}
         self.iopub_socket = Channel("iopub")
         self.shell_stream = Channel("shell")
         self.control_stream = Channel("control")
@@ -426,8 +425,14 @@ class IPythonKernel(Kernel):
 
     def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
         """Outputs of this thread or task belong to ``parent`` from now on."""
-        self._parent_ident[channel] = ident
         messages.set_parent(parent)
+
+    @property
+    def _parent_ident(self) -> dict[str, list[bytes]]:
+        """Identities of whoever sent the request that runs."""
+        parent = _kernel.current_parent()
+        idents = list(parent.idents) if parent is not None else []
+        return {"shell": idents, "control": idents}
 
     @property
     def _parent_header(self) -> dict[str, Any]:

@@ -107,7 +107,25 @@ def wire_comm(module: ModuleType) -> None:
     module.get_comm_manager = _get_comm_manager  # type: ignore[attr-defined]
 
 
-AFTER: dict[str, Any] = {"comm": wire_comm}
+def _interruptible(debugger: ModuleType) -> None:
+    """pdb that an interrupt ends: the standard one asks again, for ever."""
+    pdb = sys.modules["pdb"]
+    if hasattr(debugger, "InterruptiblePdb"):
+        debugger.Pdb = debugger.InterruptiblePdb  # type: ignore[attr-defined]
+        pdb.Pdb = debugger.Pdb  # type: ignore[attr-defined]
+        pdb.set_trace = debugger.set_trace  # type: ignore[attr-defined]
+
+
+def _after_pdb(module: ModuleType) -> None:
+    if "IPython.core.debugger" not in sys.modules:  # else that is what imports pdb
+        importlib.import_module("IPython.core.debugger")
+
+
+AFTER: dict[str, Any] = {
+    "comm": wire_comm,
+    "pdb": _after_pdb,
+    "IPython.core.debugger": _interruptible,
+}
 """Packages of others, and what is called with their module when they have been imported."""
 
 
@@ -124,7 +142,7 @@ class CompatFinder:
         """A spec for the names served here."""
         after = AFTER.get(name)
         if after is not None:
-            spec = importlib.machinery.PathFinder.find_spec(name)
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
             if spec is not None and spec.loader is not None:
                 spec.loader = _Wired(spec.loader, after)
             return spec

@@ -115,6 +115,8 @@ class Debugger:
 
     def _in_main_thread(self, function: Any) -> Any:
         """Run ``function`` in the main thread's loop: behind the cell that runs there, if any."""
+        if threading.current_thread() is threading.main_thread():
+            return function()  # a request that came before there was a side thread
         box: list[Any] = []
         done = threading.Event()
 
