@@ -28,6 +28,18 @@ _HOMES = {
     "functions": ("ParallelFunction", "RemoteFunction", "interactive", "parallel", "remote"),
     "dependency": ("Dependency", "depend", "dependent", "require"),
     "results": ("ExecuteReply",),
+    "canning": (
+        "PrePickled",
+        "can",
+        "deserialize_object",
+        "pack_apply_message",
+        "serialize_object",
+        "uncan",
+        "unpack_apply_message",
+        "use_cloudpickle",
+        "use_dill",
+        "use_pickle",
+    ),
     "joblib": ("register_joblib_backend",),
     "error": (
         "AlreadyDisplayedError",

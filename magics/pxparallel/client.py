@@ -89,6 +89,9 @@ class Client:
     are views of them. A client can be used from several threads, and as a context manager.
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Client:
+        return super().__new__(cls)
+
     def __init__(
         self,
         connection_info: Any = None,

@@ -23,7 +23,10 @@ _SUBMODULES = {
     "client.map": "mapping",
     "cluster": "cluster",
     "cluster.cluster": "cluster",
-    "serialize": "serialize",
+    "serialize": "canning",
+    "serialize.canning": "canning",
+    "joblib": "joblib",
+    "client._joblib": "joblib",
     "controller.dependency": "dependency",
 }
 _ROOTS = ("ipyparallel", "IPython.parallel")

@@ -12,7 +12,7 @@ from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, SequentialBa
 from joblib.parallel import register_parallel_backend as _register_with_joblib
 
 
-class PxBackend(AutoBatchingMixin, ParallelBackendBase):
+class IPythonParallelBackend(AutoBatchingMixin, ParallelBackendBase):
     """Runs joblib's batches as tasks of a load-balanced view."""
 
     supports_retrieve_callback = True
@@ -83,8 +83,8 @@ def _default_view() -> Any:
 def register(view: Any = None, name: str = "ipyparallel", make_default: bool = False) -> None:
     """Register a backend on this view with joblib."""
 
-    def make(**options: Any) -> PxBackend:
-        return PxBackend(view, **options)
+    def make(**options: Any) -> IPythonParallelBackend:
+        return IPythonParallelBackend(view, **options)
 
     _register_with_joblib(name, make, make_default=make_default)
 
