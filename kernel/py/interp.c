@@ -72,8 +72,35 @@ bool px_interp_running(void)
     return Py_IsInitialized() != 0;
 }
 
+// call runs module.function(); what it raises is shown as at any exit.
+static void call(const char *module, const char *function)
+{
+    PX_AUTO_PY PyObject *found = PyImport_ImportModule(module);
+    PX_AUTO_PY PyObject *result = found != NULL ? PyObject_CallMethod(found, function, NULL) : NULL;
+    if (result == NULL) {
+        PyErr_WriteUnraisable(found);
+    }
+}
+
+// let_go does what Python's end does, in its order, with one collection instead of four: with a few
+// scientific packages loaded each takes 0.2 s, and a front end waits for a restart. Threads and
+// atexit first; then the user's names go, so that their objects are finalised, those in cycles too;
+// what is left are modules, which no collection has to look through again.
+static void let_go(void)
+{
+    call("threading", "_shutdown");
+    call("atexit", "_run_exitfuncs");
+    PyObject *names = PyModule_GetDict(PyImport_AddModule("__main__")); // borrowed
+    if (names != NULL) {
+        PyDict_Clear(names);
+    }
+    (void)PyGC_Collect();
+    call("gc", "freeze");
+}
+
 int px_interp_finish(int status)
 {
+    let_go();
     if (Py_FinalizeEx() < 0 && status == 0) {
         return 120; // as Python itself: standard streams could not be flushed
     }
