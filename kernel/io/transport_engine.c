@@ -25,6 +25,7 @@
 #include "px/json.h"
 #include "px/link.h"
 #include "px/log.h"
+#include "px/segment.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -52,6 +53,29 @@ typedef struct kept {
     px_bulk bulk;
 } kept;
 
+// outlet is the way out for buffers that are let go, which may be later than the transport's end.
+typedef struct outlet {
+    atomic_uint refs;
+    pthread_mutex_t lock;
+    px_link *work; // NULL: closed
+    uint32_t own_id;
+    pid_t pid;
+} outlet;
+
+// loan is one request whose segments its client wants to fill again.
+typedef struct loan {
+    atomic_uint refs; // mapped buffers
+    outlet *outlet;
+    uint32_t client;
+    uint64_t task;
+    unsigned forks; // how often we had forked when it came
+} loan;
+
+typedef struct borrowed {
+    px_bytes *bytes;
+    loan *loan;
+} borrowed;
+
 typedef struct engine {
     px_transport base;
     px_config *config;
@@ -63,6 +87,7 @@ typedef struct engine {
     int wake_fd; // eventfd: a link wants to write, or has read ahead
     pthread_mutex_t kept_lock;
     kept *kept; // guarded by kept_lock
+    outlet *outlet;
     // Replies that leave together. waiting: requests that came and were not answered yet, a guess
     // (some are never answered); keeps: replies were kept back and px-io was told.
     atomic_uint waiting;
@@ -70,6 +95,20 @@ typedef struct engine {
     _Atomic px_ns last_reply;
     px_timer *push_timer;
 } engine;
+
+// n_forks counts forks of this process: pthread_atfork takes no context.
+static atomic_uint n_forks;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
+{
+    (void)atomic_fetch_add(&n_forks, 1);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(count_fork, NULL, NULL); // no memory: nothing is lent in an engine so poor
+}
 
 static uint32_t own_id(const engine *e)
 {
@@ -291,6 +330,82 @@ static void refuse(engine *e, px_frames *frames, const px_error *cause)
     px_message_free(message);
 }
 
+static void outlet_unref(outlet *o)
+{
+    if (atomic_fetch_sub(&o->refs, 1) == 1) {
+        (void)pthread_mutex_destroy(&o->lock);
+        free(o);
+    }
+}
+
+// give_back tells the client that its segments are unmapped. Not in a child of ours, whose socket
+// it is not; and not when we have forked since, because the child may still read them.
+static void give_back(const loan *l)
+{
+    outlet *o = l->outlet;
+    if (o->pid != getpid() || atomic_load(&n_forks) != l->forks) {
+        return;
+    }
+    const px_route route = {.kind = PX_ROUTE_RELEASE, .client = l->client, .task = l->task, .n = 1};
+    PX_AUTO_FRAMES frames = {0};
+    if (push_route(&frames, &route, o->own_id) != PX_OK) {
+        return; // then they are not used again
+    }
+    (void)pthread_mutex_lock(&o->lock);
+    if (o->work != NULL) {
+        (void)px_link_send(o->work, &frames); // a link that ended shows when it is read
+    }
+    (void)pthread_mutex_unlock(&o->lock);
+}
+
+static void loan_unref(loan *l)
+{
+    if (atomic_fetch_sub(&l->refs, 1) == 1) {
+        give_back(l);
+        outlet_unref(l->outlet);
+        free(l);
+    }
+}
+
+// let_go is a px_release: any thread.
+static void let_go(void *data, void *hint)
+{
+    (void)data;
+    borrowed *b = hint;
+    px_bytes_unref(b->bytes);
+    loan_unref(b->loan);
+    free(b);
+}
+
+// borrow wraps a mapped buffer so that we hear when it is let go.
+static void borrow(loan *l, px_frames *frames, size_t index)
+{
+    borrowed *b = px_need_zeroed(sizeof *b);
+    px_bytes *wrapped = NULL;
+    *b = (borrowed){.bytes = px_bytes_ref(px_frames_at(frames, index)), .loan = l};
+    px_slice slice = px_bytes_slice(b->bytes);
+    px_must(px_bytes_adopt((void *)(uintptr_t)slice.data, slice.size, let_go, b, &wrapped));
+    (void)atomic_fetch_add(&l->refs, 1);
+    px_frames_set(frames, index, wrapped);
+}
+
+static void borrow_all(engine *e, const px_route *route, px_frames *frames)
+{
+    loan *l = px_need_zeroed(sizeof *l);
+    *l = (loan){.outlet = e->outlet,
+                .client = route->client,
+                .task = route->task,
+                .forks = atomic_load(&n_forks)};
+    (void)atomic_fetch_add(&e->outlet->refs, 1);
+    atomic_init(&l->refs, 1);
+    for (size_t i = AT_BUFFERS; i < px_frames_count(frames); i++) {
+        if (px_frames_get(frames, i).size >= PX_SEGMENT_THRESHOLD) {
+            borrow(l, frames, i);
+        }
+    }
+    loan_unref(l);
+}
+
 static void take_request(engine *e, const px_route *route, px_frames *frames)
 {
     if ((route->flags & PX_ROUTE_SEGMENTS) != 0) {
@@ -299,6 +414,9 @@ static void take_request(engine *e, const px_route *route, px_frames *frames)
             refuse(e, frames, &cause);
             return;
         }
+    }
+    if ((route->flags & PX_ROUTE_LENT) != 0) {
+        borrow_all(e, route, frames);
     }
     (void)atomic_fetch_add(&e->waiting, 1);
     px_io_receive(e->io, PX_SHELL, frames);
@@ -487,6 +605,10 @@ static px_err engine_open(px_transport *transport, px_io *io, px_error *reterr)
     engine *e = (engine *)(void *)transport;
     e->io = io;
     PX_TRY(enter(e, reterr));
+    (void)pthread_once(&fork_once, watch_forks);
+    e->outlet->work = e->work;
+    e->outlet->own_id = own_id(e);
+    e->outlet->pid = getpid();
     return watch(e);
 }
 
@@ -525,6 +647,10 @@ static void engine_close(px_transport *transport)
     }
     px_source_remove(e->control_source);
     px_source_remove(e->work_source);
+    (void)pthread_mutex_lock(&e->outlet->lock);
+    e->outlet->work = NULL;
+    (void)pthread_mutex_unlock(&e->outlet->lock);
+    outlet_unref(e->outlet);
     px_link_close(e->control);
     px_link_close(e->work);
     if (e->wake_fd >= 0) {
@@ -553,6 +679,9 @@ px_err px_transport_engine_new(px_config *config, px_transport **ret_transport)
     e->base.ops = &engine_ops;
     e->config = config;
     e->wake_fd = -1;
+    e->outlet = px_need_zeroed(sizeof *e->outlet);
+    atomic_init(&e->outlet->refs, 1);
+    px_must(pthread_mutex_init(&e->outlet->lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
     px_must(pthread_mutex_init(&e->kept_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
     *ret_transport = &e->base;
     return PX_OK;

@@ -93,6 +93,7 @@ static void close_links(px_client *client)
 void px__client_free(px_client *client)
 {
     close_links(client);
+    px_lending_done(&client->lending);
     px__waiters_free(client);
     px_session_free(client->composer);
     px_session_free(client->reader);
@@ -248,6 +249,32 @@ static void on_hold_due(void *context, px_ns now)
     drain_work(context);
 }
 
+// next_idle is when the next idle segment is to be freed.
+static px_ns next_idle(px_client *client)
+{
+    px_ns due = UINT64_MAX;
+    (void)pthread_mutex_lock(&client->lock);
+    for (size_t i = 0; i < client->lending.n_idle; i++) {
+        px_ns since = client->lending.idle[i].since;
+        due = since + PX_LEND_IDLE_FOR < due ? since + PX_LEND_IDLE_FOR : due;
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    return due;
+}
+
+static void on_idle_due(void *context, px_ns now)
+{
+    px_client *client = context;
+    px_segment *segment = NULL;
+    do {
+        (void)pthread_mutex_lock(&client->lock);
+        segment = px_lending_expire(&client->lending, now - PX_LEND_IDLE_FOR);
+        (void)pthread_mutex_unlock(&client->lock);
+        px_segment_free(segment);
+    } while (segment != NULL);
+    px_timer_set(client->idle_timer, next_idle(client));
+}
+
 static void on_push_due(void *context, px_ns now)
 {
     (void)now;
@@ -271,6 +298,7 @@ static void on_kick(void *context, int events)
     if (atomic_load(&client->keeps)) {
         px_timer_set(client->push_timer, px_now() + PUSH_US * (PX_NS_PER_MS / 1000));
     }
+    px_timer_set(client->idle_timer, next_idle(client));
     if (client->work_write == NULL && px_link_wants_write(client->work)) {
         (void)px_loop_add_fd(client->loop, "work room", px_link_fd(client->work), PX_WRITABLE,
                              on_work_room, client, &client->work_write);
@@ -316,6 +344,8 @@ static px_err watch_all(px_client *client)
     PX_TRY(watch_work(client));
     PX_TRY(px_loop_add_timer(client->loop, "hold", UINT64_MAX, 0, on_hold_due, client,
                              &client->hold_timer));
+    PX_TRY(px_loop_add_timer(client->loop, "idle", UINT64_MAX, 0, on_idle_due, client,
+                             &client->idle_timer));
     PX_TRY(px_loop_add_timer(client->loop, "push", UINT64_MAX, 0, on_push_due, client,
                              &client->push_timer));
     px_link_set_wake(client->work, kick_from_link, client);
@@ -365,6 +395,11 @@ void px_client_close(px_client *client, const char *reason)
     px_loop_stop(client->loop);
     (void)pthread_join(client->thread, NULL);
     close_links(client);
+    (void)pthread_mutex_lock(&client->lock);
+    px_lending lending = client->lending;
+    client->lending = (px_lending){0};
+    (void)pthread_mutex_unlock(&client->lock);
+    px_lending_done(&lending);
 }
 
 px_client *px_client_ref(px_client *client)

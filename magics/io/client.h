@@ -18,6 +18,7 @@
 #define PX_MAGICS_CLIENT_H
 
 #include "io/engines.h"
+#include "io/lend.h"
 #include "io/output.h"
 #include "io/pending.h"
 

@@ -11,6 +11,9 @@ static void take_engine(px_client *client, const px_json *content)
 {
     const char *event = px_json_string(content, "event", "");
     const px_json *engine = px_json_get(content, "engine");
+    if (strcmp(event, "dead") == 0) {
+        px__lend_over(client, 0, (uint32_t)px_json_int(engine, "id", UINT32_MAX));
+    }
     (void)pthread_mutex_lock(&client->lock);
     if (px_engines_set(&client->engines, engine, event) == PX_OK) {
         client->changed++;

@@ -71,6 +71,7 @@ static void bury(px_client *client)
     client->closing = true;
     client->forked = true;
     px_pending_each(&client->pending, close_segments, NULL);
+    px_lending_done(&client->lending);
     px__client_end(client, "this process was forked and its parent's connections are not its own; "
                            "make a new Client here");
 }

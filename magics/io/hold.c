@@ -8,7 +8,7 @@
 
 #include "io/internal.h"
 
-enum { HOLD_MS = 15 };
+enum { HOLD_MS = 100 };
 
 bool px__hold(px_task *task)
 {

@@ -42,6 +42,7 @@ struct px_client {
     px_pending pending;
     size_t n_open; // tasks with open slots
     px_engines engines;
+    px_lending lending;
     px_buf cluster;
     uint64_t changed;
     px_ask *asks;
@@ -62,6 +63,7 @@ struct px_client {
     int kick; // eventfd: look at everything again
     px_source *control_source, *work_source, *kick_source, *work_write;
     px_timer *hold_timer;
+    px_timer *idle_timer; // segments that nobody wanted for a while are freed
     px_timer *push_timer; // requests that were kept back leave now
     px_log_gate bad_messages;
 };
@@ -82,6 +84,8 @@ px_err px__register(px_client *client, const px_client_options *options, px_erro
 // px__compose appends route and message to frames. sending held.
 px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
                    const px_outgoing *outgoing, px_frames *frames);
+// px__lend_over: an engine does not map what a task (0: any) lent it. No locks but reading.
+void px__lend_over(px_client *client, uint64_t task, uint32_t engine);
 // px__push sends requests that were kept back. No locks but reading.
 void px__push(px_client *client);
 // px__release tells an engine that the segments of its reply are mapped. No locks but reading.

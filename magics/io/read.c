@@ -228,6 +228,16 @@ static uint32_t slot_of(px_task *task, uint32_t engine)
     return 0;
 }
 
+// is_gone tells that an engine maps nothing any more: it is dead, or never was.
+static bool is_gone(px_client *client, uint32_t engine)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    const px_engine *known = px_engines_find(&client->engines, engine);
+    bool gone = known == NULL || !known->ready;
+    (void)pthread_mutex_unlock(&client->lock);
+    return gone;
+}
+
 // serve is one message. Frees or takes frames.
 static void serve(px_client *client, px_frames *frames, const px_waiter *self)
 {
@@ -240,6 +250,10 @@ static void serve(px_client *client, px_frames *frames, const px_waiter *self)
         return;
     }
     uint32_t engine = route.n == 1 ? px_route_engine(&route, 0) : PX_NO_ENGINE;
+    if (route.kind == PX_ROUTE_RELEASE ||
+        (route.kind == PX_ROUTE_LOST && is_gone(client, engine))) {
+        px__lend_over(client, route.task, engine);
+    }
     px_task *task = px__task_find(client, route.task);
     uint32_t slot = task != NULL ? slot_of(task, engine) : PX_NO_SLOT;
     bool segments = route.kind == PX_ROUTE_REPLY && (route.flags & PX_ROUTE_SEGMENTS) != 0;

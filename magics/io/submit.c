@@ -123,6 +123,25 @@ static px_err check(const px_submission *submission, px_error *reterr)
     return PX_OK;
 }
 
+// parts is what goes with a request: its buffers, and the loan of its segments or NULL.
+typedef struct parts {
+    const px_frames *buffers;
+    px_loan *loan;
+} parts;
+
+// lend enters a loan before its request leaves: the return may be quick.
+static void lend(px_client *client, px_task *task, px_loan *loan)
+{
+    if (loan == NULL) {
+        return;
+    }
+    px_loan *dropped = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    px_lending_enter(&client->lending, loan, task->entry.id, &dropped);
+    (void)pthread_mutex_unlock(&client->lock);
+    px_loan_free(dropped);
+}
+
 // enter puts the task into the table, with the table's own reference. ret_busy tells that many
 // others are on their way. sending held.
 static px_err enter(px_client *client, px_task *task, bool *ret_busy, px_error *reterr)
@@ -188,13 +207,19 @@ static px_err push_route(const px_route *route, const px_submission *submission,
 
 // send composes and sends. sending held.
 static px_err send(px_client *client, px_task *task, const px_submission *submission,
-                   px_frames *buffers, px_error *reterr)
+                   const parts *with, px_error *reterr)
 {
     px_session_next_id(client->composer, task->msg_id);
     bool busy = false;
-    PX_TRY(enter(client, task, &busy, reterr));
+    px_err entered = enter(client, task, &busy, reterr);
+    if (entered != PX_OK) {
+        px_loan_free(with->loan);
+        return entered;
+    }
+    lend(client, task, with->loan);
     bool has_terms = submission->balanced && submission->terms != NULL;
-    int flags = (task->bulk.n > 0 ? PX_ROUTE_SEGMENTS : 0) | (has_terms ? PX_ROUTE_TERMS : 0);
+    int flags = (task->bulk.n > 0 || with->loan != NULL ? PX_ROUTE_SEGMENTS : 0) |
+                (with->loan != NULL ? PX_ROUTE_LENT : 0) | (has_terms ? PX_ROUTE_TERMS : 0);
     const px_route route = {.kind = submission->balanced ? PX_ROUTE_TASK : PX_ROUTE_REQUEST,
                             .flags = (uint16_t)flags,
                             .client = client->id,
@@ -210,7 +235,7 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
         err = px_session_compose(client->composer, &outgoing, &frames);
     }
     if (err == PX_OK) {
-        err = px_frames_share(&frames, buffers, 0, px_frames_count(buffers));
+        err = px_frames_share(&frames, with->buffers, 0, px_frames_count(with->buffers));
     }
     if (err == PX_OK) {
         err = busy ? send_later(client, &frames) : px_link_send(client->work, &frames);
@@ -223,8 +248,74 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     return err;
 }
 
+void px__lend_over(px_client *client, uint64_t task, uint32_t engine)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    px_loan *over = px_lending_returned(&client->lending, task, engine);
+    for (px_loan *loan = over; loan != NULL; loan = loan->next) {
+        px_lending_keep(&client->lending, loan, px_now());
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    bool any = over != NULL;
+    while (over != NULL) {
+        px_loan *next = over->next;
+        px_loan_free(over);
+        over = next;
+    }
+    if (any) {
+        px__client_kick(client); // it minds how long they lie idle
+    }
+}
+
+// lender is what make_lent needs: whose segments, and the loan that they go into.
+typedef struct lender {
+    px_client *client;
+    px_loan *loan;
+} lender;
+
+// make_lent puts a large buffer into a segment that is used again.
+static px_err make_lent(void *context, px_slice bytes, px_segment_ref *ret_ref)
+{
+    const lender *l = context;
+    if (bytes.size < PX_LEND_FROM) {
+        return PX_EAGAIN;
+    }
+    (void)pthread_mutex_lock(&l->client->lock);
+    px_segment *segment = px_lending_find(&l->client->lending, bytes.size);
+    (void)pthread_mutex_unlock(&l->client->lock);
+    px_err err = segment != NULL ? px_segment_refill(segment, bytes, ret_ref)
+                                 : px_segment_new(bytes, &segment, ret_ref, NULL);
+    if (err == PX_OK) {
+        err = px_loan_add(l->loan, segment);
+    }
+    if (err != PX_OK) {
+        px_segment_free(segment);
+        return PX_EAGAIN;
+    }
+    return PX_OK;
+}
+
+// pack puts large buffers into segments: lent ones when it is known who gets them.
+static px_err pack(px_client *client, px_task *task, px_frames *buffers, px_loan **ret_loan)
+{
+    if (task->balanced) {
+        return px_bulk_pack(buffers, 0, &task->bulk);
+    }
+    lender l = {.client = client};
+    bool packed = false;
+    PX_TRY(px_loan_new(task->targets.engines, task->targets.n, &l.loan));
+    px_err err = px_bulk_pack_with(buffers, 0, &task->bulk, make_lent, &l, &packed);
+    if (err != PX_OK || l.loan->n_segments == 0) {
+        px_loan_free(l.loan);
+        return err;
+    }
+    *ret_loan = l.loan;
+    return PX_OK;
+}
+
 // share_buffers references the submission's buffers and puts large ones into segments.
-static px_err share_buffers(px_task *task, const px_submission *submission, px_frames *buffers)
+static px_err share_buffers(px_task *task, const px_submission *submission, px_frames *buffers,
+                            px_loan **ret_loan)
 {
     for (size_t i = 0; i < submission->n_buffers; i++) {
         px_bytes *bytes = px_bytes_ref(submission->buffers[i]);
@@ -235,7 +326,7 @@ static px_err share_buffers(px_task *task, const px_submission *submission, px_f
         }
     }
     if (px_bulk_wanted(buffers, 0)) {
-        PX_TRY(px_bulk_pack(buffers, 0, &task->bulk));
+        PX_TRY(pack(task->client, task, buffers, ret_loan));
     }
     return PX_OK;
 }
@@ -247,7 +338,8 @@ px_err px_client_submit(px_client *client, const px_submission *submission, px_t
     px_task *task = NULL;
     PX_TRY(task_new(client, submission, &task, reterr));
     PX_AUTO_FRAMES buffers = {0};
-    px_err err = share_buffers(task, submission, &buffers);
+    px_loan *loan = NULL;
+    px_err err = share_buffers(task, submission, &buffers, &loan);
     if (err != PX_OK) {
         px_task_unref(task);
         return px_error_set(reterr, err, "no memory for the buffers of a task");
@@ -256,7 +348,7 @@ px_err px_client_submit(px_client *client, const px_submission *submission, px_t
         task->parent = submission->parent; // given back below if nothing comes of it
     }
     (void)pthread_mutex_lock(&client->sending);
-    err = send(client, task, submission, &buffers, reterr);
+    err = send(client, task, submission, &(parts){.buffers = &buffers, .loan = loan}, reterr);
     (void)pthread_mutex_unlock(&client->sending);
     if (err != PX_OK) {
         task->parent = NULL;

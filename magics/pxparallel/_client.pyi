@@ -70,7 +70,7 @@ class Connection:
         ``output``: "keep" stores outputs in the slots; "stream" also shows them at once: through
         the kernel's capsule with the parent of the calling cell when there is one, with
         ``[stdout:k] `` prefixes (docs/client.md); without the capsule they are queued for
-        ``Task.take_output``. The first outputs of several engines are held back for 15 ms at most
+        ``Task.take_output``. The first outputs of several engines are held back for 100 ms at most
         and shown in the order of the targets. ``prefix`` False leaves the prefixes out.
 
         ``balanced``: the controller chooses one engine, of ``targets`` or (when empty) of all; the

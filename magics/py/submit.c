@@ -184,13 +184,10 @@ static PyObject *send(PyObject *object, px_client *client, px_submission *submis
     }
     px_task *task = NULL;
     px_error error = {0};
-    px_err err;
-    if (size >= LET_GO) {
-        Py_BEGIN_ALLOW_THREADS;
-        err = px_client_submit(client, submission, &task, &error);
-        Py_END_ALLOW_THREADS;
-    } else {
-        err = px_client_submit(client, submission, &task, &error);
+    PyThreadState *let_go = size >= LET_GO ? PyEval_SaveThread() : NULL;
+    px_err err = px_client_submit(client, submission, &task, &error);
+    if (let_go != NULL) {
+        PyEval_RestoreThread(let_go);
     }
     if (err != PX_OK) {
         if (submission->parent != NULL) {
@@ -218,20 +215,20 @@ static int take_tasks(PyObject *sequence, tasks *list, uint32_t *ret_n)
         return -1;
     }
     Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
-    int result = -1;
-    uint64_t *numbers = NULL;
     if (n > PX_TERMS_MAX_TASKS) {
+        Py_DECREF(fast);
         (void)PyErr_Format(PyExc_ValueError, "a task can depend on %d others, not on %zd",
                            PX_TERMS_MAX_TASKS, n);
-    } else {
-        numbers = realloc(list->numbers, (list->n + (size_t)n + 1) * sizeof *numbers);
+        return -1;
     }
-    if (numbers != NULL) {
-        list->numbers = numbers;
-        result = 0;
-    } else if (!PyErr_Occurred()) {
+    uint64_t *numbers = realloc(list->numbers, (list->n + (size_t)n + 1) * sizeof *numbers);
+    if (numbers == NULL) {
+        Py_DECREF(fast);
         (void)PyErr_NoMemory();
+        return -1;
     }
+    list->numbers = numbers;
+    int result = 0;
     for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
         unsigned long long number = PyLong_AsUnsignedLongLong(PySequence_Fast_GET_ITEM(fast, i));
         result = number == (unsigned long long)-1 && PyErr_Occurred() ? -1 : 0;

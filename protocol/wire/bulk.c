@@ -34,15 +34,26 @@ static px_err keep_fd(px_bulk *bulk, int fd)
     return PX_OK;
 }
 
+typedef struct packing {
+    px_bulk *bulk;
+    px_bulk_make *make; // NULL: none
+    void *context;
+} packing;
+
 // pack_one puts the buffer of frame `index` into a segment. PX_EAGAIN: it stays as it is.
-static px_err pack_one(px_frames *frames, size_t index, px_bulk *bulk)
+static px_err pack_one(const packing *how, px_frames *frames, size_t index)
 {
     int fd = -1;
     px_segment_ref ref;
-    if (px_segment_create(px_frames_get(frames, index), &fd, &ref, NULL) != PX_OK) {
-        return PX_EAGAIN;
+    px_slice bytes = px_frames_get(frames, index);
+    px_err err = how->make != NULL ? how->make(how->context, bytes, &ref) : PX_EAGAIN;
+    if (err == PX_EAGAIN) {
+        if (px_segment_create(bytes, &fd, &ref, NULL) != PX_OK) {
+            return PX_EAGAIN;
+        }
+        err = keep_fd(how->bulk, fd);
     }
-    PX_TRY(keep_fd(bulk, fd));
+    PX_TRY(err);
     uint8_t wire[PX_SEGMENT_REF_SIZE];
     px_segment_encode(&ref, wire);
     px_bytes *descriptor = NULL;
@@ -51,7 +62,7 @@ static px_err pack_one(px_frames *frames, size_t index, px_bulk *bulk)
     return PX_OK;
 }
 
-px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk)
+static px_err pack(const packing *how, px_frames *frames, size_t first_buffer, bool *ret_packed)
 {
     PX_AUTO_BUF list = {0};
     size_t n_frames = px_frames_count(frames);
@@ -59,7 +70,7 @@ px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk)
         if (px_frames_get(frames, i).size < PX_SEGMENT_THRESHOLD) {
             continue;
         }
-        px_err err = pack_one(frames, i, ret_bulk);
+        px_err err = pack_one(how, frames, i);
         if (err == PX_EAGAIN) {
             continue;
         }
@@ -70,7 +81,21 @@ px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk)
         px_buf_append(&list, wire, sizeof wire);
     }
     PX_TRY(px_buf_status(&list));
-    return list.size > 0 ? px_frames_push_copy(frames, px_buf_slice(&list)) : PX_OK;
+    *ret_packed = list.size > 0;
+    return *ret_packed ? px_frames_push_copy(frames, px_buf_slice(&list)) : PX_OK;
+}
+
+px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk)
+{
+    bool packed = false;
+    return pack(&(packing){.bulk = ret_bulk}, frames, first_buffer, &packed);
+}
+
+px_err px_bulk_pack_with(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk,
+                         px_bulk_make *make, void *context, bool *ret_packed)
+{
+    const packing how = {.bulk = ret_bulk, .make = make, .context = context};
+    return pack(&how, frames, first_buffer, ret_packed);
 }
 
 static px_err unpack_one(px_frames *frames, size_t index, px_error *reterr)

@@ -14,12 +14,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+// Of a segment that its maker fills again: nobody else can write to it, and it cannot shrink.
+#define LENT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 #define WRITE_AT_MOST ((size_t)1 << 30) // one write(2) takes a little less than 2 GiB
 
 static px_err fail(px_error *reterr, const char *what)
@@ -164,8 +167,11 @@ static px_err map(int fd, const px_segment_ref *ref, px_bytes **ret_bytes, px_er
         return fail(reterr, "cannot look at a shared memory segment");
     }
     int seals = fcntl(fd, F_GET_SEALS);
-    if (status.st_ino != ref->inode || (uint64_t)status.st_size != ref->size || seals < 0 ||
-        (seals & SEALS) != SEALS) {
+    bool lent = seals >= 0 && (seals & LENT_SEALS) == LENT_SEALS;
+    bool sealed = seals >= 0 && (seals & SEALS) == SEALS;
+    uint64_t size = (uint64_t)status.st_size;
+    bool fits = lent ? size >= ref->size && ref->size > 0 : size == ref->size;
+    if (status.st_ino != ref->inode || !fits || (!sealed && !lent)) {
         return px_error_set(reterr, PX_EFORMAT,
                             "descriptor %u of process %u is not the segment that was sent: the "
                             "sender closed it too early",
@@ -201,4 +207,108 @@ px_err px_segment_map(const px_segment_ref *ref, px_bytes **ret_bytes, px_error 
     px_err err = map(fd, ref, ret_bytes, reterr);
     (void)close(fd); // the mapping stays
     return err;
+}
+
+// --- segments that are filled again -------------------------------------------------------------
+
+struct px_segment {
+    int fd;
+    size_t capacity;
+    uint8_t *data; // mapped shared and writable: the only such mapping there will ever be
+    px_segment_ref ref;
+};
+
+// seal_lent fills the new descriptor by pwrite (the pages are fresh) and gives it its seals.
+static px_err seal_lent(px_segment *segment, px_slice bytes, px_error *reterr)
+{
+    struct stat status;
+    if (fill(segment->fd, bytes) != PX_OK) {
+        return fail(reterr, "cannot fill a shared memory segment");
+    }
+    if (fcntl(segment->fd, F_ADD_SEALS, LENT_SEALS) != 0) {
+        return fail(reterr, "cannot seal a shared memory segment");
+    }
+    if (fstat(segment->fd, &status) != 0) {
+        return fail(reterr, "cannot look at a shared memory segment");
+    }
+    segment->ref = (px_segment_ref){.pid = (uint32_t)getpid(),
+                                    .fd = (uint32_t)segment->fd,
+                                    .size = bytes.size,
+                                    .inode = status.st_ino};
+    px_err err = start_time(segment->ref.pid, &segment->ref.nonce);
+    if (err != PX_OK) {
+        return px_error_set(reterr, err, "cannot read /proc/%u/stat: is /proc mounted?",
+                            segment->ref.pid);
+    }
+    return PX_OK;
+}
+
+static px_err open_lent(px_segment *segment, size_t size, px_error *reterr)
+{
+    segment->fd = memfd_create("px-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (segment->fd < 0 || ftruncate(segment->fd, (off_t)size) != 0) {
+        return fail(reterr, "cannot create a shared memory segment");
+    }
+    // Before the seals: after them no writable mapping can be had.
+    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, segment->fd, 0);
+    if (data == MAP_FAILED) {
+        return fail(reterr, "cannot map a shared memory segment");
+    }
+    segment->data = data;
+    segment->capacity = size;
+    return PX_OK;
+}
+
+px_err px_segment_new(px_slice bytes, px_segment **ret_segment, px_segment_ref *ret_ref,
+                      px_error *reterr)
+{
+    if (bytes.size == 0) {
+        return px_error_set(reterr, PX_EINVAL, "an empty buffer needs no segment");
+    }
+    px_segment *segment = calloc(1, sizeof(*segment));
+    if (segment == NULL) {
+        return px_error_set(reterr, PX_ENOMEM, "out of memory");
+    }
+    segment->fd = -1;
+    px_err err = open_lent(segment, bytes.size, reterr);
+    if (err == PX_OK) {
+        err = seal_lent(segment, bytes, reterr);
+    }
+    if (err != PX_OK) {
+        px_segment_free(segment);
+        return err;
+    }
+    *ret_ref = segment->ref;
+    *ret_segment = segment;
+    return PX_OK;
+}
+
+px_err px_segment_refill(px_segment *segment, px_slice bytes, px_segment_ref *ret_ref)
+{
+    if (bytes.size == 0 || bytes.size > segment->capacity) {
+        return PX_ETOOBIG;
+    }
+    memcpy(segment->data, bytes.data, bytes.size);
+    segment->ref.size = bytes.size;
+    *ret_ref = segment->ref;
+    return PX_OK;
+}
+
+size_t px_segment_capacity(const px_segment *segment)
+{
+    return segment->capacity;
+}
+
+void px_segment_free(px_segment *segment)
+{
+    if (segment == NULL) {
+        return;
+    }
+    if (segment->data != NULL) {
+        (void)munmap(segment->data, segment->capacity); // what mmap gave
+    }
+    if (segment->fd >= 0) {
+        (void)close(segment->fd);
+    }
+    free(segment);
 }

@@ -98,7 +98,7 @@ def test_buffers__256_mib_both_ways(connection):
 
 
 def test_buffers__segments_are_closed_once_they_are_mapped(two, connection):
-    task = apply(connection, [0, 1], lambda a: a, np.zeros(4 * MIB, dtype=np.uint8))
+    task = apply(connection, [0, 1], lambda a: a, np.zeros(3 * MIB, dtype=np.uint8))
     assert task.wait(60)
     assert segments_of(os.getpid()) == []
     for engine in (0, 1):
@@ -108,7 +108,7 @@ def test_buffers__segments_are_closed_once_they_are_mapped(two, connection):
 
 def test_buffers__segments_are_closed_when_a_target_dies(two, connection):
     task = apply(
-        connection, [0], lambda a: __import__("time").sleep(100), np.zeros(4 * MIB, dtype=np.uint8)
+        connection, [0], lambda a: __import__("time").sleep(100), np.zeros(3 * MIB, dtype=np.uint8)
     )
     assert len(segments_of(os.getpid())) == 1
     two.kill_engine(0)
@@ -141,6 +141,74 @@ def test_buffers__arrays_in_either_order(connection):
     f_order = np.asfortranarray(c_order)
     task = apply(connection, [0], lambda a, b: bool((a == b).all()), c_order, f_order)
     assert value(task, 0) is True
+
+
+def test_lent__segments_are_used_again_and_no_array_changes(two, connection):
+    """Large buffers of requests go into segments that engines have let go of, and only those."""
+    size = 6 * MIB
+
+    def keep(name, array):
+        globals()[name] = array
+
+    def look(names):
+        return [(int(globals()[n].min()), int(globals()[n].max())) for n in names]
+
+    array = np.empty(size, dtype=np.uint8)
+    names = [f"kept_{i}" for i in range(6)]
+    for i, name in enumerate(names):
+        array[:] = i
+        task = apply(connection, [0, 1], keep, name, array)
+        assert task.wait(60) and task.status(0) == task.status(1) == "ok"
+    for slot, seen in enumerate(2 * [[(i, i) for i in range(6)]]):
+        assert value(apply(connection, [slot], look, names), 0) == seen
+    for round_ in range(10, 30):  # one name: what it held is let go each time
+        array[:] = round_
+        task = apply(connection, [0, 1], keep, "one", array)
+        assert task.wait(60) and task.status(0) == task.status(1) == "ok"
+        assert value(apply(connection, [round_ % 2], look, ["one"]), 0) == [(round_, round_)]
+    assert value(apply(connection, [1], look, names), 0) == [(i, i) for i in range(6)]
+    assert len(segments_of(os.getpid())) < 6 + 20, "some were used again"
+
+
+def test_lent__segments_end_with_the_connection(connection):
+    task = apply(connection, [0, 1], len, bytes(8 * MIB))
+    assert value(task, 0) == 8 * MIB
+    assert len(segments_of(os.getpid())) == 1
+    connection.close()
+    assert segments_of(os.getpid()) == []
+
+
+def test_lent__a_fork_of_the_engine_keeps_what_it_sees(connection):
+    """A child of the engine shares its mapping: such a segment is never filled again."""
+    size = 6 * MIB
+
+    def fork_and_drop(array):
+        import os
+
+        there, here = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(there[0], 1)  # until the parent says so: long after it let go
+            os.write(here[1], bytes([int(array.min()), int(array.max())]))
+            os._exit(0)
+        globals()["pipes"] = (there[1], here[0], child)
+
+    def ask_child():
+        import os
+
+        write, read, child = globals()["pipes"]
+        os.write(write, b"x")
+        seen = os.read(read, 2)
+        os.waitpid(child, 0)
+        return list(seen)
+
+    array = np.full(size, 1, dtype=np.uint8)
+    assert apply(connection, [0], fork_and_drop, array).wait(60)
+    for i in range(2, 8):
+        array[:] = i
+        task = apply(connection, [0], lambda a: int(a.max()), array)
+        assert value(task, 0) == i
+    assert value(apply(connection, [0], ask_child), 0) == [1, 1]
 
 
 def test_memory__is_flat_over_many_tasks(connection):

@@ -1,7 +1,8 @@
 # Tests of the client's core (magics/io). Listed by tests/unit/CMakeLists.txt.
 px_unit_test(test_terms SOURCES test_terms.c LINK px_unit)
 if(TARGET px_client)
-    foreach(module client engines output pending)
+    foreach(module engines lend output pending)
         px_unit_test(test_${module} SOURCES test_${module}.c LINK px_unit px_client)
     endforeach()
+    px_unit_test(test_client SOURCES test_client.c hub.c LINK px_unit px_client)
 endif()

@@ -1,11 +1,7 @@
-// The client's core against a controller of our own: one thread that answers for all engines. What
-// an engine does stands in the content of the request:
-//   echo   reply with the request's buffers        say    an output, then the reply
-//   lost   the engine died                         hang   nothing at all
-//   forge  a reply with a wrong signature          share  a reply with a large buffer, in a segment
-//   end    the controller closes both links
+// The client's core against a controller of our own (hub.h).
 
-#include "io/client.h"
+#include "hub.h"
+#include "io/internal.h"
 #include "unit.h"
 
 #include "px/json.h"
@@ -14,261 +10,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-
-#define KEY "0123456789abcdef0123456789abcdef"
-
-typedef struct hub {
-    px_cluster_file file;
-    px_session *session;
-    int control_listener, work_listener;
-    px_link *control, *work;
-    pthread_t thread;
-    atomic_int released; // RELEASE frames seen
-    px_bulk bulk;
-    bool over;
-} hub;
-
-static bool wants(const px_message *request, const char *what)
-{
-    return memmem(request->content.data, request->content.size, what, strlen(what)) != NULL;
-}
-
-static void push_route(px_frames *frames, px_route_kind kind, uint16_t flags, const px_route *of,
-                       uint32_t engine)
-{
-    px_route route = {.kind = (uint8_t)kind, .flags = flags, .n = of != NULL ? 1 : 0};
-    if (of != NULL) {
-        route.client = of->client;
-        route.task = of->task;
-    }
-    px_bytes *frame;
-    ok(px_route_encode(&route, &engine, &frame));
-    ok(px_frames_push(frames, frame));
-}
-
-static void answer(hub *h, px_link *link, const px_message *request, const char *content)
-{
-    PX_AUTO_FRAMES frames = {0};
-    push_route(&frames, PX_ROUTE_HUB, 0, NULL, 0);
-    char type[64];
-    (void)snprintf(type, sizeof type, "%s", request->msg_type);
-    char *end = strstr(type, "_request");
-    ck_assert_ptr_nonnull(end);
-    (void)snprintf(end, 8, "_reply");
-    ok(px_session_compose(h->session,
-                          &(px_outgoing){.msg_type = type,
-                                         .parent = request->header,
-                                         .content = px_slice_str(content)},
-                          &frames));
-    (void)px_link_send(link, &frames);
-}
-
-static void notify(hub *h, const char *type, const char *content)
-{
-    PX_AUTO_FRAMES frames = {0};
-    push_route(&frames, PX_ROUTE_HUB, 0, NULL, 0);
-    ok(px_session_compose(
-        h->session, &(px_outgoing){.msg_type = type, .content = px_slice_str(content)}, &frames));
-    (void)px_link_send(h->control, &frames);
-}
-
-static void send_from_engine(hub *h, px_route_kind kind, const px_route *to, uint32_t engine,
-                             const px_outgoing *outgoing)
-{
-    PX_AUTO_FRAMES frames = {0};
-    bool large = outgoing->n_buffers > 0 &&
-                 px_bytes_slice(outgoing->buffers[0]).size >= PX_SEGMENT_THRESHOLD;
-    push_route(&frames, kind, large ? PX_ROUTE_SEGMENTS : 0, to, engine);
-    ok(px_session_compose(h->session, outgoing, &frames));
-    if (large) {
-        ok(px_bulk_pack(&frames, 7, &h->bulk));
-    }
-    if (kind == PX_ROUTE_REPLY && px_slice_equal(outgoing->metadata, px_slice_str("{\"x\":1}"))) {
-        ok(px_frames_push_copy(&frames, px_slice_str("")));
-        px_bytes *forged;
-        ok(px_bytes_copy(px_slice_str("0000"), &forged));
-        px_frames_set(&frames, 2, forged);
-    }
-    (void)px_link_send(h->work, &frames);
-}
-
-static void reply(hub *h, const px_message *request, const px_route *route, uint32_t engine)
-{
-    px_outgoing out = {.msg_type = "apply_reply",
-                       .parent = request->header,
-                       .content = PX_SLICE_LITERAL("{\"status\":\"ok\"}")};
-    px_bytes *buffers[8] = {0};
-    if (wants(request, "say")) {
-        px_outgoing said = {.msg_type = "stream",
-                            .parent = request->header,
-                            .content =
-                                PX_SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"hi\\n\"}")};
-        send_from_engine(h, PX_ROUTE_OUTPUT, route, engine, &said);
-    }
-    if (wants(request, "lost")) {
-        out.msg_type = "error";
-        out.content = PX_SLICE_LITERAL("{\"status\":\"error\",\"ename\":\"EngineError\",\"evalue\":"
-                                       "\"engine 1 died: killed by signal 9\"}");
-        send_from_engine(h, PX_ROUTE_LOST, route, engine, &out);
-        return;
-    }
-    if (wants(request, "forge")) {
-        out.metadata = PX_SLICE_LITERAL("{\"x\":1}");
-    }
-    if (wants(request, "share")) {
-        uint8_t *data;
-        ok(px_bytes_new(PX_SEGMENT_THRESHOLD, &data, &buffers[0]));
-        unit_pattern(data, PX_SEGMENT_THRESHOLD, engine);
-        out.buffers = buffers;
-        out.n_buffers = 1;
-        send_from_engine(h, PX_ROUTE_REPLY, route, engine, &out);
-        px_bytes_unref(buffers[0]);
-        return;
-    }
-    for (size_t i = 0; i < request->n_buffers && i < 8; i++) {
-        buffers[i] = px_frames_at(&request->frames, request->first_buffer + i);
-    }
-    out.buffers = buffers;
-    out.n_buffers = request->n_buffers;
-    send_from_engine(h, PX_ROUTE_REPLY, route, engine, &out);
-}
-
-static void serve_work(hub *h, px_frames *frames)
-{
-    px_route route;
-    ok(px_route_decode(px_frames_get(frames, 0), &route));
-    if (route.kind == PX_ROUTE_RELEASE) {
-        atomic_fetch_add(&h->released, 1);
-        return;
-    }
-    if ((route.flags & PX_ROUTE_SEGMENTS) != 0) {
-        ok(px_bulk_unpack(frames, 7, NULL));
-    }
-    PX_AUTO(px_message) request = NULL;
-    ok(px_session_verify(h->session, frames, false, &request, NULL));
-    if (request->type == PX_MSG_REGISTER_REQUEST) {
-        answer(h, h->work, request, "{\"status\":\"ok\"}");
-        return;
-    }
-    if (wants(request, "end")) {
-        h->over = true;
-        return;
-    }
-    if (route.kind == PX_ROUTE_TASK) {
-        px_terms terms = {0};
-        if ((route.flags & PX_ROUTE_TERMS) != 0) {
-            ok(px_terms_decode(px_frames_get(&request->frames, 1), &terms));
-        }
-        // Chosen: engine 40 and the number of tasks that it depends on.
-        reply(h, request, &route, 40 + terms.n_after + terms.n_follow);
-        return;
-    }
-    for (uint32_t i = 0; i < route.n; i++) {
-        if (!wants(request, "hang")) {
-            reply(h, request, &route, px_route_engine(&route, i));
-        }
-    }
-}
-
-static void serve_control(hub *h, px_frames *frames)
-{
-    PX_AUTO(px_message) request = NULL;
-    ok(px_session_verify(h->session, frames, false, &request, NULL));
-    if (request->type == PX_MSG_REGISTER_REQUEST) {
-        answer(h, h->control, request,
-               "{\"status\":\"ok\",\"id\":7,\"peer\":\"secret\",\"cluster\":{\"id\":\"unit\"},"
-               "\"engines\":[{\"id\":0,\"state\":\"idle\"}]}");
-        notify(h, "engine_notify",
-               "{\"event\":\"registered\",\"engine\":{\"id\":1,\"state\":\"idle\"}}");
-    } else if (request->type == PX_MSG_QUEUE_REQUEST) {
-        answer(h, h->control, request, "{\"status\":\"ok\",\"engines\":{}}");
-    }
-}
-
-// receive serves a link; false at its end.
-static bool receive(hub *h, px_link *link, void (*serve)(hub *h, px_frames *frames))
-{
-    for (;;) {
-        PX_AUTO_FRAMES frames = {0};
-        px_err err = px_link_recv(link, &frames);
-        if (err != PX_OK) {
-            return err == PX_EAGAIN;
-        }
-        serve(h, &frames);
-    }
-}
-
-static void *run(void *context)
-{
-    hub *h = context;
-    unit_wait(h->control_listener, POLLIN);
-    ok(px_link_accept(h->control_listener, PX_LINK_MAX_BYTES, &h->control));
-    while (h->work == NULL) {
-        struct pollfd fds[2] = {{.fd = px_link_fd(h->control), .events = POLLIN},
-                                {.fd = h->work_listener, .events = POLLIN}};
-        ck_assert_int_ge(poll(fds, 2, -1), 0);
-        (void)receive(h, h->control, serve_control);
-        if (fds[1].revents != 0) {
-            ok(px_link_accept(h->work_listener, PX_LINK_MAX_BYTES, &h->work));
-        }
-    }
-    bool open = true;
-    while (open && !h->over) {
-        struct pollfd fds[2] = {{.fd = px_link_fd(h->control), .events = POLLIN},
-                                {.fd = px_link_fd(h->work), .events = POLLIN}};
-        if (px_link_wants_write(h->work)) {
-            fds[1].events = POLLIN | POLLOUT;
-        }
-        ck_assert_int_ge(poll(fds, 2, -1), 0);
-        (void)px_link_flush(h->work);
-        open = receive(h, h->control, serve_control) && receive(h, h->work, serve_work);
-    }
-    px_link_close(h->control);
-    px_link_close(h->work);
-    return NULL;
-}
-
-static void hub_start(hub *h)
-{
-    char folder[PATH_MAX];
-    ck_assert_int_eq(setenv("PX_RUNTIME_DIR", unit_folder(), 1), 0);
-    ck_assert_int_eq(chmod(unit_folder(), 0700), 0);
-    ok(px_cluster_folder("unit", folder, NULL));
-    (void)mkdir(folder, 0700);
-    *h = (hub){.file = {.id = "unit",
-                        .pid = getpid(),
-                        .n = 2,
-                        .launcher = "local",
-                        .key = KEY,
-                        .signature_scheme = "hmac-sha256"}};
-    (void)snprintf(h->file.control, sizeof h->file.control, "%.4000s/control.sock", folder);
-    (void)snprintf(h->file.work, sizeof h->file.work, "%.4000s/work.sock", folder);
-    ok(px_cluster_file_write(&h->file, NULL));
-    ok(px_session_new(px_slice_str(KEY), "hmac-sha256", NULL, "hub", &h->session, NULL));
-    ok(px_link_listen(h->file.control, &h->control_listener, NULL));
-    ok(px_link_listen(h->file.work, &h->work_listener, NULL));
-    ok(px_thread_start(&h->thread, "hub", run, h));
-}
-
-static void hub_stop(hub *h)
-{
-    char folder[PATH_MAX];
-    char path[PATH_MAX + 16];
-    ck_assert_int_eq(pthread_join(h->thread, NULL), 0);
-    (void)close(h->control_listener);
-    (void)close(h->work_listener);
-    px_bulk_done(&h->bulk);
-    px_session_free(h->session);
-    ok(px_cluster_folder("unit", folder, NULL));
-    (void)snprintf(path, sizeof path, "%s/cluster.json", folder);
-    (void)unlink(path);
-    (void)unlink(h->file.control);
-    (void)unlink(h->file.work);
-    (void)rmdir(folder);
-}
 
 static atomic_int n_notified;
 
@@ -349,6 +91,93 @@ START_TEST(test_client__outputs_are_there_when_the_reply_is)
         px_task_unref(task);
     }
     client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
+// What the notebook of these tests was shown.
+static pthread_mutex_t shown_lock = PTHREAD_MUTEX_INITIALIZER;
+static px_buf shown;
+
+static void show_stream(px_parent *parent, const char *name, px_slice text)
+{
+    (void)parent;
+    (void)name;
+    (void)pthread_mutex_lock(&shown_lock);
+    px_buf_append_slice(&shown, text);
+    (void)pthread_mutex_unlock(&shown_lock);
+}
+
+static void drop_parent(px_parent *parent)
+{
+    (void)parent;
+}
+
+START_TEST(test_client__first_outputs_are_shown_in_the_order_of_the_targets)
+{
+    static const px_kernel_api api = {.stream = show_stream, .parent_unref = drop_parent};
+    static const uint32_t engines[] = {2, 0, 1};
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    px_task *task = NULL;
+    const px_submission submission = {.msg_type = "execute_request",
+                                      .targets = engines,
+                                      .n_targets = 3,
+                                      .content = PX_SLICE_LITERAL("{\"do\":\"say last first\"}"),
+                                      .shows = true,
+                                      .prefix = true,
+                                      .api = &api,
+                                      .parent = (px_parent *)&h};
+    ok(px_client_submit(client, &submission, &task, NULL));
+    ok(wait_all(task, 10 * PX_NS_PER_S));
+    expect_text(px_buf_slice(&shown), "[stdout:2] hi\n[stdout:0] hi\n[stdout:1] hi\n");
+    ck_assert(task->shown);
+    px_buf_done(&shown);
+    px_task_unref(task);
+    client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
+START_TEST(test_client__outputs_are_not_held_back_for_long)
+{
+    static const px_kernel_api api = {.stream = show_stream, .parent_unref = drop_parent};
+    static const uint32_t engines[] = {0, 1};
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    for (int waits = 0; waits < 2; waits++) { // px-client minds the time, or a waiter does
+        px_task *task = NULL;
+        const px_submission submission = {.msg_type = "execute_request",
+                                          .targets = engines,
+                                          .n_targets = 2,
+                                          .content =
+                                              PX_SLICE_LITERAL("{\"do\":\"say only first\"}"),
+                                          .shows = true,
+                                          .prefix = true,
+                                          .api = &api,
+                                          .parent = (px_parent *)&h};
+        ok(px_client_submit(client, &submission, &task, NULL));
+        size_t size = 0;
+        while (size == 0) {
+            if (waits == 1) {
+                (void)wait_all(task, 5 * PX_NS_PER_MS);
+            } else {
+                ck_assert_int_eq(poll(NULL, 0, 1), 0);
+            }
+            (void)pthread_mutex_lock(&shown_lock);
+            size = shown.size;
+            (void)pthread_mutex_unlock(&shown_lock);
+        }
+        (void)pthread_mutex_lock(&shown_lock);
+        expect_text(px_buf_slice(&shown), "[stdout:0] hi\n");
+        px_buf_clear(&shown);
+        (void)pthread_mutex_unlock(&shown_lock);
+        px_task_unref(task);
+    }
+    client_end(client);
+    px_buf_done(&shown);
     hub_stop(&h);
 }
 END_TEST
@@ -456,6 +285,46 @@ START_TEST(test_client__large_buffers_are_sent_in_segments_and_closed)
     ok(wait_all(task, 10 * PX_NS_PER_S));
     ck_assert(unit_is_pattern(px_frames_get(&task->slots[0].reply, PX_AT_BUFFERS), 9));
     px_task_unref(task);
+    client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
+START_TEST(test_client__segments_come_back_and_are_filled_again)
+{
+    enum { LARGE = PX_LEND_FROM + 5 };
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    static const uint32_t engines[] = {0, 1};
+    for (unsigned round = 0; round < 4; round++) {
+        uint8_t *data;
+        px_bytes *bytes;
+        ok(px_bytes_new(LARGE, &data, &bytes));
+        unit_pattern(data, LARGE, round);
+        px_task *task = NULL;
+        const px_submission submission = {.msg_type = "apply_request",
+                                          .targets = engines,
+                                          .n_targets = 2,
+                                          .content = PX_SLICE_LITERAL("{\"do\":\"echo\"}"),
+                                          .buffers = &bytes,
+                                          .n_buffers = 1};
+        ok(px_client_submit(client, &submission, &task, NULL));
+        px_bytes_unref(bytes);
+        ok(wait_all(task, 10 * PX_NS_PER_S));
+        ck_assert(unit_is_pattern(px_frames_get(&task->slots[0].reply, PX_AT_BUFFERS), round));
+        px_task_unref(task);
+        px_task *after = submit(client, "echo", 1); // what came before it has been read
+        ok(wait_all(after, 10 * PX_NS_PER_S));
+        px_task_unref(after);
+        (void)pthread_mutex_lock(&client->lock);
+        size_t n_loans = client->lending.n_loans;
+        size_t n_idle = client->lending.n_idle;
+        (void)pthread_mutex_unlock(&client->lock);
+        ck_assert_uint_eq(n_loans, 0);
+        ck_assert_uint_eq(n_idle, 1);
+    }
+    ck_assert_int_eq(atomic_load(&h.lent), 4);
     client_end(client);
     hub_stop(&h);
 }
@@ -679,11 +548,14 @@ END_TEST
 
 UNIT_MAIN(
     "client", test_client__replies_fill_the_slots, test_client__outputs_are_there_when_the_reply_is,
+    test_client__first_outputs_are_shown_in_the_order_of_the_targets,
+    test_client__outputs_are_not_held_back_for_long,
     test_client__a_dead_engine_fills_its_slot_with_the_cause,
     test_client__a_forged_reply_ends_the_wait_with_an_error,
     test_client__the_end_of_the_controller_ends_every_wait,
     test_client__a_wait_can_time_out_and_go_on, test_client__large_results_are_mapped_and_released,
     test_client__large_buffers_are_sent_in_segments_and_closed,
+    test_client__segments_come_back_and_are_filled_again,
     test_client__engines_follow_the_notifications, test_client__the_controller_answers_questions,
     test_client__who_asked_is_told_when_a_task_is_done,
     test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,

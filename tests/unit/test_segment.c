@@ -3,6 +3,9 @@
 #include "px/segment.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,6 +139,52 @@ START_TEST(test_segment__empty_is_refused)
 }
 END_TEST
 
+START_TEST(test_segment__that_is_filled_again_shows_the_new_bytes_to_the_next)
+{
+    uint8_t *data = malloc(SIZE);
+    px_segment *segment = NULL;
+    px_segment_ref ref;
+    px_bytes *mapped = NULL;
+    ck_assert_ptr_nonnull(data);
+    unit_pattern(data, SIZE, 1);
+    ok(px_segment_new(px_slice_of(data, SIZE), &segment, &ref, NULL));
+    ok(px_segment_map(&ref, &mapped, NULL));
+    ck_assert(unit_is_pattern(px_bytes_slice(mapped), 1));
+    memset((void *)(uintptr_t)px_bytes_slice(mapped).data, 0, 10); // private: nobody else sees it
+    px_bytes_unref(mapped);
+    unit_pattern(data, SIZE / 2, 2);
+    ok(px_segment_refill(segment, px_slice_of(data, SIZE / 2), &ref));
+    ok(px_segment_map(&ref, &mapped, NULL));
+    ck_assert_uint_eq(px_bytes_slice(mapped).size, SIZE / 2);
+    ck_assert(unit_is_pattern(px_bytes_slice(mapped), 2));
+    px_bytes_unref(mapped);
+    fails_with(PX_ETOOBIG, px_segment_refill(segment, px_slice_of(data, SIZE + 1), &ref));
+    px_segment_free(segment);
+    free(data);
+}
+END_TEST
+
+START_TEST(test_segment__that_is_filled_again_cannot_be_written_by_its_receiver)
+{
+    const uint8_t bytes[] = "mine";
+    px_segment *segment = NULL;
+    px_segment_ref ref;
+    char path[64];
+    ok(px_segment_new(px_slice_of(bytes, sizeof bytes), &segment, &ref, NULL));
+    (void)snprintf(path, sizeof path, "/proc/%u/fd/%u", ref.pid, ref.fd);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_lt(write(fd, "x", 1), 0);
+    ck_assert_ptr_eq(mmap(NULL, sizeof bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+                     MAP_FAILED);
+    ck_assert_int_ne(ftruncate(fd, 0), 0);
+    (void)close(fd);
+    px_segment_free(segment);
+}
+END_TEST
+
 UNIT_MAIN("segment", test_segment__is_mapped_private_and_writable, test_segment__is_sealed,
           test_segment__another_process_maps_it, test_segment__what_is_not_it_is_refused,
-          test_segment__wire_form_is_fixed, test_segment__empty_is_refused)
+          test_segment__wire_form_is_fixed, test_segment__empty_is_refused,
+          test_segment__that_is_filled_again_shows_the_new_bytes_to_the_next,
+          test_segment__that_is_filled_again_cannot_be_written_by_its_receiver)

@@ -10,6 +10,7 @@
 
 #include "px/err.h"
 #include "px/frames.h"
+#include "px/segment.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,13 @@ bool px_bulk_wanted(const px_frames *frames, size_t first_buffer);
 // which no segment can be made stays as it is; without any segment there is no list. The caller
 // sets PX_ROUTE_SEGMENTS when ret_bulk has grown. PX_ENOMEM leaves frames half packed: drop them.
 px_err px_bulk_pack(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk);
+
+// px_bulk_make makes a segment of bytes in another way; PX_EAGAIN: the usual way, please.
+typedef px_err px_bulk_make(void *context, px_slice bytes, px_segment_ref *ret_ref);
+// px_bulk_pack_with asks make first. Its segments are its own affair; ret_packed tells if there is
+// a list, that is, any segment.
+px_err px_bulk_pack_with(px_frames *frames, size_t first_buffer, px_bulk *ret_bulk,
+                         px_bulk_make *make, void *context, bool *ret_packed);
 
 // px_bulk_unpack takes the list off and maps what it names, private and writable. PX_EFORMAT when
 // the list does not fit the message; PX_ENOENT and others when a segment is gone.

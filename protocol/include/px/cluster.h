@@ -25,6 +25,9 @@
 #define PX_ROUTE_SEGMENTS 2
 // PX_ROUTE_TERMS on a TASK: the second frame says how it wants to be scheduled (terms.h).
 #define PX_ROUTE_TERMS 4
+// PX_ROUTE_LENT on a REQUEST: the engine sends a RELEASE when it has unmapped the segments, so that
+// they can be filled again.
+#define PX_ROUTE_LENT 8
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1

@@ -34,4 +34,17 @@ px_err px_segment_decode(px_slice wire, px_segment_ref *ret_ref);
 // bytes unmap on release.
 px_err px_segment_map(const px_segment_ref *ref, px_bytes **ret_bytes, px_error *reterr);
 
+// px_segment is a segment that its maker keeps and fills again. Only it can write to it
+// (F_SEAL_FUTURE_WRITE), and it must not as long as anybody maps what it held before: who lends it
+// has to be told (PX_ROUTE_LENT).
+typedef struct px_segment px_segment;
+// px_segment_new makes one that holds bytes. PX_ESYS where the kernel is too old for it.
+px_err px_segment_new(px_slice bytes, px_segment **ret_segment, px_segment_ref *ret_ref,
+                      px_error *reterr);
+// px_segment_refill puts other bytes into it, of at most its capacity.
+px_err px_segment_refill(px_segment *segment, px_slice bytes, px_segment_ref *ret_ref);
+size_t px_segment_capacity(const px_segment *segment);
+// px_segment_free closes it; receivers keep what they have mapped.
+void px_segment_free(px_segment *segment);
+
 #endif
