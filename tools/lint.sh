@@ -30,6 +30,7 @@ mkdir -p build
 step layers "$bin/python" tests/lint/layers.py
 step banned "$bin/python" tests/lint/banned.py
 step size "$bin/python" tests/lint/size.py
+step links "$bin/python" tests/lint/links.py
 step ruff "$bin/ruff" check --quiet .
 step ruff-format "$bin/ruff" format --quiet --check .
 step clang-format format

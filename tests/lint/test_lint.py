@@ -7,6 +7,7 @@ from pathlib import Path
 import banned
 import exports
 import layers
+import links
 import pytest
 import size
 from tree import TOP, Finding
@@ -24,7 +25,7 @@ def told(findings: list[Finding], *words: str) -> bool:
     return len(findings) == 1 and all(word in str(findings[0]) for word in words)
 
 
-@pytest.mark.parametrize("rule", [layers, banned, size], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", [layers, banned, size, links], ids=lambda rule: rule.__name__)
 def test_tree_keeps_the_rule(rule):
     findings = rule.check(TOP)
     assert not findings, "\n" + "\n".join(map(str, findings))
@@ -201,6 +202,17 @@ def test_size__catches_deep_nesting(tmp_path):
     text = "int f(int a)\n{\n" + "if (a) {\n" * 5 + "}\n" * 5 + "}\n"
     plant(tmp_path, "kernel/a.c", text)
     assert told(size.check(tmp_path), "f() has blocks nested 5 deep")
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def test_links__catches_what_leads_nowhere(tmp_path):
+    text = "# One page\n[a](b.md) [x](#one-page) [c](https://d.e/f)\n`[no](link)`\n"
+    plant(tmp_path, "docs/a.md", text)
+    assert told(links.check(tmp_path), "a.md:2", "b.md")
+    plant(tmp_path, "docs/b.md", "[back](a.md#two)\n[back](a.md#one-page)\n")
+    assert told(links.check(tmp_path), "b.md:1", "no heading 'two'")
 
 
 # --- exports -------------------------------------------------------------------------------------
