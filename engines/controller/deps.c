@@ -50,7 +50,7 @@ bool px__deps_met(const px_task *task)
 // allow adds an engine to where a following task may run.
 static px_err allow(px_task *task, uint32_t engine)
 {
-    for (size_t i = 0; i < task->n_targets; i++) {
+    for (size_t i = 0; task->targets != NULL && i < task->n_targets; i++) {
         if (task->targets[i] == engine) {
             return PX_OK;
         }
@@ -68,7 +68,7 @@ static px_err allow(px_task *task, uint32_t engine)
 static bool narrow(px_task *task, uint32_t engine)
 {
     bool allowed = task->targets == NULL;
-    for (size_t i = 0; i < task->n_targets; i++) {
+    for (size_t i = 0; task->targets != NULL && i < task->n_targets; i++) {
         allowed |= task->targets[i] == engine;
     }
     if (!allowed) {

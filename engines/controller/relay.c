@@ -646,10 +646,11 @@ static void *run(void *context)
     return NULL;
 }
 
-static void free_all(px_relay *relay)
+// free_clients takes the clients' tasks out of the scheduler; they themselves are among the peers.
+static void free_clients(px_relay *relay)
 {
-    px_peer *client, *next_client;
-    HASH_ITER (hh, relay->clients, client, next_client) { // they are among the peers
+    px_peer *client, *next;
+    HASH_ITER (hh, relay->clients, client, next) {
         HASH_DEL(relay->clients, client);
         px_sched_client_gone(relay->sched, px_now(), client->id, &relay->orders);
     }
@@ -658,37 +659,47 @@ static void free_all(px_relay *relay)
             px__task_drop(&relay->orders.items[i]);
         }
     }
-    px_peer *peer, *next_peer;
-    DL_FOREACH_SAFE (relay->peers, peer, next_peer) {
+}
+
+static void free_peers(px_relay *relay)
+{
+    px_peer *peer, *next;
+    DL_FOREACH_SAFE (relay->peers, peer, next) {
         px_source_remove(peer->source);
         px_link_close(peer->link);
         peer->link = NULL;
-        if (!peer->again_posted) {
+        peer->closed = true;
+        if (!peer->again_posted) { // else its letter is in the box
             free(peer);
-        } else {
-            peer->closed = true;
         }
     }
     px_letter *letter = px_mailbox_take(&relay->box);
     while (letter != NULL) {
-        px_letter *next = letter->next;
+        px_letter *after = letter->next;
         if (letter->kind == DO_AGAIN) {
             free(PX_CONTAINER(letter, px_peer, again));
         } else {
-            relay_wish *wish = PX_CONTAINER(letter, relay_wish, letter);
-            wish_free(wish);
+            wish_free(PX_CONTAINER(letter, relay_wish, letter));
         }
-        letter = next;
+        letter = after;
     }
-    px_debtor *debtor, *next_debtor;
-    HASH_ITER (hh, relay->debtors, debtor, next_debtor) {
+}
+
+static void free_debtors(px_relay *relay)
+{
+    px_debtor *debtor, *next;
+    HASH_ITER (hh, relay->debtors, debtor, next) {
         HASH_DEL(relay->debtors, debtor);
         px_flight_free(debtor->flight);
         free(debtor->cause);
         free(debtor);
     }
-    invitation *guest, *next_guest;
-    HASH_ITER (hh, relay->invitations, guest, next_guest) {
+}
+
+static void free_invitations(px_relay *relay)
+{
+    invitation *guest, *next;
+    HASH_ITER (hh, relay->invitations, guest, next) {
         HASH_DEL(relay->invitations, guest);
         free(guest);
     }
@@ -697,7 +708,10 @@ static void free_all(px_relay *relay)
 static void destroy(px_relay *relay)
 {
     if (relay->loop != NULL) {
-        free_all(relay);
+        free_clients(relay);
+        free_peers(relay);
+        free_debtors(relay);
+        free_invitations(relay);
     }
     px_source_remove(relay->listen_source);
     px_timer_remove(relay->door_timer);

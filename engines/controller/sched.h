@@ -65,7 +65,7 @@ px_err px_sched_new(px_sched **ret_sched);
 void px_sched_free(px_sched *sched);
 
 // px_sched_submit takes the payload. PX_EEXIST: that number is in use; PX_ENOMEM.
-px_err px_sched_submit(px_sched *sched, px_ns now, const px_sched_task *task,
+px_err px_sched_submit(px_sched *sched, px_ns now, const px_sched_task *given,
                        px_sched_orders *orders);
 void px_sched_engine_up(px_sched *sched, px_ns now, uint32_t engine, px_sched_orders *orders);
 // px_sched_engine_down: what it had not begun goes to others; what it was running once more.
@@ -81,7 +81,7 @@ typedef enum px_verdict {
 px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *reply, bool failed,
                           px_sched_orders *orders);
 // px_sched_abort takes a task out if no engine has it; one that an engine has is not tried again.
-void px_sched_abort(px_sched *sched, px_ns now, uint32_t client, uint64_t task,
+void px_sched_abort(px_sched *sched, px_ns now, uint32_t client, uint64_t id,
                     px_sched_orders *orders);
 void px_sched_client_gone(px_sched *sched, px_ns now, uint32_t client, px_sched_orders *orders);
 // px_sched_hopeless: true: no engine lives and none will come, so nothing waits; false: they may.

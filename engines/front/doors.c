@@ -77,6 +77,7 @@ static void write_metadata(px_job *job)
 {
     PX_AUTO(px_json) asked = NULL;
     PX_AUTO(px_json) content = NULL;
+    PX_AUTO(px_json) told = NULL; // by the engine
     px_jsonw w = px_jsonw_to(&job->metadata);
     const char *status = "ok";
     bool met = true;
@@ -86,6 +87,12 @@ static void write_metadata(px_job *job)
     if (job->failed && px_json_parse(content_of(job), &content, NULL) == PX_OK) {
         status = px_json_string(content, "status", "error");
         met = strcmp(px_json_string(content, "ename", ""), "UnmetDependency") != 0;
+    }
+    if (job->reply != NULL && px_json_parse(job->reply->metadata, &told, NULL) == PX_OK) {
+        const char *started = px_json_string(told, "started", "");
+        if (strlen(started) == PX_STAMP_SIZE - 1) {
+            memcpy(job->started, started, PX_STAMP_SIZE);
+        }
     }
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "started", job->started);
@@ -136,6 +143,20 @@ static px_bytes **buffers_of(const px_job *job, size_t *ret_n)
     return buffers;
 }
 
+// compose_answer sends what px__send would, and keeps the header for who asks for the record.
+static px_err compose_answer(px_front *front, px_job *job, const px_outgoing *outgoing)
+{
+    PX_AUTO_FRAMES frames = {0};
+    PX_TRY(px_frames_share(&frames, &job->request->frames, 0, 1)); // the client
+    if (job->door != PX_DOOR_BROADCAST && job->worker != NULL) {
+        PX_TRY(px_frames_push_copy(&frames, px_slice_str(job->worker->uuid)));
+    }
+    size_t header = px_frames_count(&frames) + 2; // delimiter, signature, header
+    PX_TRY(px_session_compose(front->session, outgoing, &frames));
+    px_buf_append_slice(&job->header, px_frames_get(&frames, header));
+    return job->nobody_waits ? PX_OK : px_socket_send(front->doors[job->door], &frames);
+}
+
 static void send_answer(px_front *front, px_job *job)
 {
     char type[80];
@@ -148,10 +169,7 @@ static void send_answer(px_front *front, px_job *job)
                                   .content = content_of(job),
                                   .buffers = buffers,
                                   .n_buffers = job->failed ? 0 : n_buffers};
-    const char *prefix =
-        job->door != PX_DOOR_BROADCAST && job->worker != NULL ? job->worker->uuid : NULL;
-    px_err err =
-        buffers == NULL ? PX_ENOMEM : px__send(front, job->door, job->request, prefix, &outgoing);
+    px_err err = buffers == NULL ? PX_ENOMEM : compose_answer(front, job, &outgoing);
     free(buffers);
     if (err != PX_OK) {
         px_log_error("answer not sent", "type=%s cause=%s", type, px_err_text(err));
@@ -402,41 +420,58 @@ static px_err with_member(px_slice object, const char *key, const char *value, p
     return px_buf_status(out);
 }
 
-// readdress makes a message of one engine's own from a broadcast: another id, signed anew.
-static px_err readdress(px_front *front, const px_message *all, const char *id,
-                        px_frames *ret_frames)
+// readdress makes a message of its own from another: other id and metadata, another date unless it
+// is NULL, signed anew.
+static px_err readdress(px_front *front, const px_message *from, const char *id, const char *date,
+                        px_slice metadata, px_frames *ret_frames)
 {
     char signature[PX_SIGNATURE_SIZE * 2];
+    PX_AUTO_BUF same_date = {0};
     PX_AUTO_BUF header = {0};
-    PX_AUTO_BUF metadata = {0};
-    PX_TRY(with_member(all->header, "msg_id", id, &header));
-    PX_TRY(with_member(all->metadata, "original_msg_id", all->msg_id, &metadata));
-    const px_slice parts[] = {px_buf_slice(&header), all->parent, px_buf_slice(&metadata),
-                              all->content};
+    PX_TRY(with_member(from->header, "msg_id", id, &same_date));
+    if (date == NULL) {
+        px_buf_append_slice(&header, px_buf_slice(&same_date));
+    } else {
+        PX_TRY(with_member(px_buf_slice(&same_date), "date", date, &header));
+    }
+    PX_TRY(px_buf_status(&header));
+    const px_slice parts[] = {px_buf_slice(&header), from->parent, metadata, from->content};
     PX_TRY(px_sign(front->signer, parts, 4, signature));
-    PX_TRY(px_frames_share(ret_frames, &all->frames, 0, 1)); // the client
+    PX_TRY(px_frames_share(ret_frames, &from->frames, 0, 1)); // the client
     PX_TRY(px_frames_push_copy(ret_frames, PX_SLICE_LITERAL(PX_DELIMITER)));
     PX_TRY(px_frames_push_copy(ret_frames, px_slice_str(signature)));
     for (size_t i = 0; i < 4; i++) {
         PX_TRY(px_frames_push_copy(ret_frames, parts[i]));
     }
-    return px_frames_share(ret_frames, &all->frames, all->first_buffer, all->n_buffers);
+    return px_frames_share(ret_frames, &from->frames, from->first_buffer, from->n_buffers);
+}
+
+// new_from makes a job whose request is readdressed; NULL without memory.
+static px_job *new_from(px_front *front, px_door door, const px_message *from, const char *id,
+                        const char *date, px_slice metadata)
+{
+    PX_AUTO_FRAMES frames = {0};
+    px_job *job = px__job_new(front, door);
+    if (job != NULL &&
+        (readdress(front, from, id, date, metadata, &frames) != PX_OK ||
+         px_session_verify(front->verifier, &frames, false, &job->request, NULL) != PX_OK)) {
+        px__job_forget(front, job);
+        return NULL;
+    }
+    return job;
 }
 
 static px_job *broadcast_job(px_front *front, const px_message *all, const char *uuid)
 {
     char id[256];
-    PX_AUTO_FRAMES frames = {0};
-    px_job *job = px__job_new(front, PX_DOOR_BROADCAST);
-    if (job == NULL) {
+    PX_AUTO_BUF metadata = {0};
+    (void)snprintf(id, sizeof(id), "%.128s_%.64s", all->msg_id, uuid);
+    if (with_member(all->metadata, "original_msg_id", all->msg_id, &metadata) != PX_OK) {
         return NULL;
     }
-    (void)snprintf(id, sizeof(id), "%.128s_%.64s", all->msg_id, uuid);
-    job->original = strdup(all->msg_id);
-    if (job->original == NULL || readdress(front, all, id, &frames) != PX_OK ||
-        px_session_verify(front->verifier, &frames, false, &job->request, NULL) != PX_OK) {
-        px__job_forget(front, job);
-        return NULL;
+    px_job *job = new_from(front, PX_DOOR_BROADCAST, all, id, NULL, px_buf_slice(&metadata));
+    if (job != NULL) {
+        job->original = strdup(all->msg_id);
     }
     return job;
 }
@@ -489,6 +524,29 @@ static void take_broadcast(px_front *front, px_message *message)
             send_job(front, jobs[i], &jobs[i]->request->frames, jobs[i]->request->delimiter);
         }
     }
+}
+
+// --- once more -----------------------------------------------------------------------------------
+
+const char *px__door_resubmit(px_front *front, px_job *done)
+{
+    char id[PX_MSG_ID_SIZE];
+    const px_buf no_targets = {0};
+    char now[PX_STAMP_SIZE];
+    px_session_next_id(front->session, id);
+    px_stamp_now(now);
+    px_job *job = new_from(front, PX_DOOR_TASK, done->request, id, now, PX_SLICE_LITERAL("{}"));
+    if (job == NULL) {
+        return NULL;
+    }
+    job->nobody_waits = true; // who wants the result asks for it
+    px__job_record(front, job);
+    free(done->resubmitted);
+    done->resubmitted = strdup(id);
+    if (send_task(front, job, NULL, &no_targets) != PX_OK) {
+        refuse(front, job, "EngineError", "the cluster is gone, or out of memory");
+    }
+    return done->resubmitted;
 }
 
 // --- control -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 //   doors.c   what clients send: mux, task, broadcast, control
 //   inside.c  what the cluster sends: replies, outputs, losses, news of engines
 //   hub.c     what clients ask: engines, queues, results, history; notifications
+//   db.c      queries over what was done
 //   jobs.c    requests under way and done
 #ifndef PX_FRONT_H
 #define PX_FRONT_H
@@ -58,7 +59,9 @@ typedef struct px_job {
     px_gather *gather; // of a coalescing broadcast
     char started[PX_STAMP_SIZE], received[PX_STAMP_SIZE];
     bool done, failed, recorded;
-    px_buf metadata;                             // of the reply, as sent
+    bool nobody_waits;                           // resubmitted: its result is only kept
+    char *resubmitted;                           // the id under which it was sent once more
+    px_buf header, metadata;                     // of the reply, as sent
     px_buf content;                              // of a reply that we made; else empty
     px_buf stdout_text, stderr_text;             // what it printed
     px_buf execute_input, execute_result, error; // contents; empty when there was none
@@ -91,6 +94,9 @@ typedef struct px_front {
 void px__door_message(px_front *front, px_door door, px_message *message); // takes message
 // px__door_answer finishes a job with its reply: metadata, reply or made-up content.
 void px__door_answer(px_front *front, px_job *job);
+// px__door_resubmit sends a request once more, as a task, and gives its new id (the old job's to
+// keep); NULL without memory.
+const char *px__door_resubmit(px_front *front, px_job *done);
 // px__send composes outgoing behind the identities of to (may be NULL) and prefix (may be NULL).
 px_err px__send(px_front *front, px_door door, const px_message *to, const char *prefix,
                 const px_outgoing *outgoing);
@@ -109,6 +115,11 @@ px_worker *px__worker_by_uuid(const px_front *front, const char *uuid);
 // hub.c
 void px__hub_message(px_front *front, const px_message *message);
 void px__hub_notify(px_front *front, const char *msg_type, const px_worker *worker);
+
+// db.c: db_request: records by a query. The reply's members are appended to w, its buffers to
+// ret_buffers (malloc'ed, borrowed). PX_EINVAL: the query is not understood.
+px_err px__db_query(px_front *front, const px_json *content, px_jsonw *w, px_bytes ***ret_buffers,
+                    size_t *ret_n);
 
 // jobs.c
 px_job *px__job_new(px_front *front, px_door door); // with a task number; NULL without memory

@@ -157,7 +157,7 @@ static void write_record(asking *a, const px_job *job)
     px_jsonw_key(w, "result_metadata");
     px_jsonw_raw(w, px_buf_slice(&job->metadata));
     px_jsonw_key(w, "result_header");
-    px_jsonw_raw(w, job->reply != NULL ? job->reply->header : job->request->header);
+    px_jsonw_raw(w, px_buf_slice(&job->header));
     px_jsonw_key(w, "result_content");
     px_jsonw_raw(w, job->reply != NULL ? job->reply->content : px_buf_slice(&job->content));
     px_jsonw_key_string(w, "received", job->received);
@@ -298,6 +298,34 @@ static void purge_request(asking *a)
     }
 }
 
+static void resubmit_request(asking *a)
+{
+    size_t n = 0;
+    PX_AUTO_FREE px_job **jobs = find_jobs(a, &n);
+    if (jobs == NULL) {
+        return;
+    }
+    px_jsonw_key(a->w, "resubmitted");
+    px_jsonw_object(a->w);
+    for (size_t i = 0; i < n; i++) {
+        const char *id = px__door_resubmit(a->front, jobs[i]);
+        if (id == NULL) {
+            fail(a, "MemoryError", "out of memory", "");
+            return;
+        }
+        px_jsonw_key_string(a->w, jobs[i]->request->msg_id, id);
+    }
+    px_jsonw_end_object(a->w);
+}
+
+static void db_request(asking *a)
+{
+    px_err err = px__db_query(a->front, a->content, a->w, &a->buffers, &a->n_buffers);
+    if (err != PX_OK) {
+        fail(a, err == PX_EINVAL ? "KeyError" : "MemoryError", "the query cannot be answered", "");
+    }
+}
+
 static void shutdown_request(asking *a)
 {
     const px_outgoing outgoing = {.msg_type = "shutdown_notification",
@@ -318,6 +346,8 @@ static const struct {
     {"result_request", "result_reply", result_request},
     {"history_request", "history_reply", history_request},
     {"purge_request", "purge_reply", purge_request},
+    {"resubmit_request", "resubmit_reply", resubmit_request},
+    {"db_request", "db_reply", db_request},
     {"shutdown_request", "shutdown_reply", shutdown_request},
 };
 

@@ -74,9 +74,10 @@ void px__job_forget(px_front *front, px_job *job)
     px_message_free(job->request);
     px_message_free(job->reply);
     free(job->original);
-    px_buf *const texts[] = {&job->metadata,    &job->content,       &job->stdout_text,
-                             &job->stderr_text, &job->execute_input, &job->execute_result,
-                             &job->error};
+    free(job->resubmitted);
+    px_buf *const texts[] = {&job->header,         &job->metadata,    &job->content,
+                             &job->stdout_text,    &job->stderr_text, &job->execute_input,
+                             &job->execute_result, &job->error};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         px_buf_done(texts[i]);
     }

@@ -1,4 +1,4 @@
-"""Who dies and what was going on: every wait ends with an error that says so, and nothing is left."""
+"""Who dies, what was going on: every wait ends with an error that says so; nothing is left."""
 
 import os
 import signal
