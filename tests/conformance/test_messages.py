@@ -121,6 +121,13 @@ def test_stop_on_error_aborts_what_is_queued(kernel):
     assert kernel.run("3").value == "3"
 
 
+def test_stop_on_error_after_an_async_cell(kernel):
+    fails = "import asyncio\nawait asyncio.sleep(0.5)\nraise ValueError"
+    requests = [kernel.send(code) for code in (fails, "1", "2")]
+    assert [kernel.collect(request).status for request in requests] == ["error"] + ["aborted"] * 2
+    assert kernel.run("3").value == "3"
+
+
 def test_stop_on_error_can_be_switched_off(kernel):
     requests = [
         kernel.send("import time; time.sleep(.2); 1 / 0", stop_on_error=False),

@@ -1,0 +1,59 @@
+"""ipykernel's own tests that talk to a kernel over its sockets, with this kernel in its place.
+
+They are not copied: PX_IPYKERNEL_SOURCE names a checkout of ipykernel. docs/ipykernel-tests.md says
+which of its tests cannot apply, and why; the list here is the same one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import BIN
+
+SOURCE = os.environ.get("PX_IPYKERNEL_SOURCE")
+FILES = ("test_kernel.py", "test_message_spec.py", "test_async.py", "test_debugger.py")
+NOT_FOR_US = (
+    "tests/test_message_spec.py::test_kernel_info_request",
+    "tests/test_message_spec.py::test_subshell",
+    "tests/test_debugger.py::test_debug_requests_sequential",
+    "tests/test_kernel.py::test_parent_header_and_ident",
+)
+# These take the first message on iopub for their own, and so lose to `status: starting`, which this
+# kernel sends after it has answered kernel_info: they are tried again.
+TRIES = 3
+
+
+@pytest.fixture
+def environment(watch, tmp_path):
+    """An environment in which the kernel called python3 is ours."""
+    spec = Path(sys.prefix) / "share/jupyter/kernels/pxkernel/kernel.json"
+    content = json.loads(spec.read_text())
+    content["argv"][0] = str(BIN / "pxkernel")
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps(content))
+    return {**os.environ, "JUPYTER_PATH": str(tmp_path)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SOURCE, reason="PX_IPYKERNEL_SOURCE names no checkout of ipykernel")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("file", FILES)
+def test_suite(file, environment, tmp_path):
+    settings = tmp_path / "pytest.ini"
+    settings.write_text("[pytest]\nasyncio_mode = auto\ntimeout = 60\nmarkers = flaky\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "--rootdir", SOURCE]
+    command += ["-o", f"cache_dir={tmp_path / 'cache'}"]
+    for name in NOT_FOR_US:
+        command += ["--deselect", name]
+    options = {"cwd": SOURCE, "env": environment, "capture_output": True, "text": True}
+    selected = [f"tests/{file}"]
+    for _ in range(TRIES):
+        done = subprocess.run([*command, *selected], check=False, timeout=300, **options)
+        if done.returncode == 0:
+            return
+        selected = ["--last-failed", f"tests/{file}"]
+    pytest.fail(done.stdout[-6000:])
