@@ -41,7 +41,11 @@ from typing import Any
 VALUE, UNAVAILABLE = 0, 1
 """Kinds of shipped names: a value, or why it could not be pickled."""
 
+MAPS = "functions of maps"
+"""The layer of functions that were sent ahead of a map's tasks; the last ``_MAPS`` are kept."""
+
 _CACHE_SIZE = 4096
+_MAPS = 4
 _lock = threading.RLock()
 _layers: dict[tuple[str, str], Layer] = {}
 _received: dict[bytes, Any] = {}
@@ -262,7 +266,21 @@ def open_request(names: list[tuple[Any, ...]], body: bytes, buffers: list[Any]) 
         home.builtins[name] = value
         home.module_globals[name] = value
         home.keys[name] = key
+        if module == MAPS and len(home.keys) > _MAPS:
+            oldest = next(iter(home.keys))
+            del home.keys[oldest], home.builtins[oldest], home.module_globals[oldest]
     return loads(body, buffers)
+
+
+def shipped(session: str, module: str, name: str) -> Any:
+    """What was sent ahead."""
+    home = layer(session, module)
+    if name not in home.keys:
+        raise RuntimeError(
+            f"{place()} does not have the function of this map any more, or not yet: it joined "
+            f"later, or {_MAPS} other maps of big functions came between; map again"
+        )
+    return home.builtins[name]
 
 
 def loads(body: Any, buffers: Any = ()) -> Any:

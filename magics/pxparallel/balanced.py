@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import _remote as remote
 from . import serialize
 from .asyncresult import AsyncResult
 from .dependency import Dependency
@@ -179,23 +178,28 @@ class LoadBalancedView(View):
         length = min(len(column) for column in columns)
         if length == 0:
             return []
+        columns = [column if len(column) == length else column[:length] for column in columns]
         places = self._places()
         size = chunksize or max(1, length // (max(1, len(places or self.client)) * 8))
         function = f.function if isinstance(f, RemoteFunction) else f
-        slots = []
-        sizes = []
-        for start in range(0, length, size):
-            end = min(start + size, length)
-            sizes.append(end - start)
-            chunk = tuple(column[start:end] for column in columns)
-            call = (function, chunk, keep, start)
-            buffers = serialize.dump_request(remote.call_map, call, {})
-            slots.append(self._send(places, buffers, label))
+        starts = range(0, length, size)
+        sizes = [min(size, length - start) for start in starts]
+        chunks = (
+            (tuple(column[start : start + size] for column in columns), keep, start)
+            for start in starts
+        )
+        ahead, packed = serialize.dump_calls(function, chunks)
+        first = None
+        if ahead is not None:
+            engines = places or self.client._build_targets("all")[0]
+            first = self.client._submit("apply_request", engines, metadata=_APPLY, buffers=ahead)
+        slots = [self._send(places, buffers, label) for buffers in packed]
         result = AsyncMapResult(
             self.client,
             slots,
             BlockMap(length),
             sizes=sizes,
+            first=first,
             call=(self, function, columns, {"return_exceptions": keep}),
             on_error=on_error,
             ordered=ordered,

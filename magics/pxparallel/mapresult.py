@@ -43,6 +43,7 @@ class AsyncMapResult(AsyncResult):
         joiner: Any,
         *,
         sizes: Sequence[int] | None = None,
+        first: Any = None,
         call: tuple[Any, Any, Sequence[Any], dict[str, Any]] | None = None,
         on_error: str = "raise",
         ordered: bool = True,
@@ -50,6 +51,7 @@ class AsyncMapResult(AsyncResult):
     ) -> None:
         super().__init__(client, slots, **options)
         self._sizes = sizes
+        self._first = first
         self._call = call
         self._on_error = on_error
         self._single = False
@@ -88,6 +90,17 @@ class AsyncMapResult(AsyncResult):
         if self._return_exceptions:
             return [failed]
         raise failed
+
+    def _failure(self, errors: list[BaseException]) -> BaseException:
+        """What went ahead of the tasks may be what failed: then the rest only follows from that."""
+        first = self._first
+        if first is not None and first.done():
+            early = AsyncResult(
+                self._client, [(first, index) for index in range(first.n)], name=self._fname
+            )
+            if not early.successful():
+                errors = [one for i in range(first.n) if (one := early._load(i)) is not None]
+        return super()._failure(errors)
 
     # --- failures, one by one ------------------------------------------------------------------
     @property

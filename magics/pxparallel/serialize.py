@@ -679,6 +679,40 @@ def dump_request(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         raise _explained(error, _request_parts(function, args, kwargs)) from None
 
 
+HEAVY = 64 * 1024
+"""A function (with all it brings along) above this size is sent once for a whole map."""
+
+
+def dump_calls(
+    function: Any, calls: Iterable[tuple[Any, ...]]
+) -> tuple[list[Any] | None, Iterator[list[Any]]]:
+    """Calls ``call_map(function, *arguments)`` for several tasks: what goes ahead, and each one.
+
+    A function with big data of its own, in its closure or in globals that it uses, would carry that
+    in each call. It goes ahead instead, once to all engines, and the calls name it.
+    """
+    needs: dict[Need, None] = {}
+    big: list[Any] = []
+    try:
+        body = _dump(function, needs, big)
+    except Exception as error:
+        raise _explained(error, _request_parts(function, (), {})) from None
+    rows = _shipped_names(needs) if needs and not explicit_only else []
+    size = len(body) + sum(len(row[5]) for row in rows)
+    if not big and size < HEAVY and not any(row[6] for row in rows):
+        return None, (dump_request(remote.call_map, (function, *call), {}) for call in calls)
+    name = f"function {next(_unique)}"
+    need = (session(), remote.MAPS, name)
+    rows.append((*need, remote.VALUE, name.encode(), body, list(map(pickle.PickleBuffer, big))))
+    ahead: list[Any] = []
+    call = _Call(remote.open_request, rows, pickle.dumps((remote.nothing, (), {}), 5), [])
+    outer = pickle.dumps(call, 5, buffer_callback=lambda buffer: ahead.append(buffer.raw()))
+    stub = _Call(remote.shipped, *need)
+    return [outer, *ahead], (
+        dump_request(remote.call_map, (stub, *arguments), {}) for arguments in calls
+    )
+
+
 def dump_result(value: Any) -> list[Any]:
     """The buffers of an apply_reply."""
     if type(value) in _SIMPLE:

@@ -249,18 +249,18 @@ class DirectView(View):
         """A call of its own for each engine; the slots of the answers."""
         packed = [serialize.dump_request(f, args, {}) for f, args in calls]
         return [
-            (
-                self.client._submit(
-                    "apply_request",
-                    [engine],
-                    metadata=_APPLY,
-                    buffers=buffers,
-                    label=label or self.label or "",
-                ),
-                0,
-            )
+            (self._send_to([engine], buffers, label), 0)
             for engine, buffers in zip(ids, packed, strict=True)
         ]
+
+    def _send_to(self, ids: Sequence[int], buffers: Sequence[Any], label: str | None) -> Any:
+        return self.client._submit(
+            "apply_request",
+            ids,
+            metadata=_APPLY,
+            buffers=buffers,
+            label=label or self.label or "",
+        )
 
     def _ids(self, targets: Any) -> list[int]:
         return self.client._build_targets(self._targets if targets is None else targets)[0]
@@ -459,13 +459,21 @@ class DirectView(View):
         for part in range(len(ids)):
             pieces = tuple(divide.piece(column, part, len(ids)) for column in columns)
             start, step = divide.items(length, part, len(ids))
-            calls.append((remote.call_map, (function, pieces, keep, start, step)))
+            calls.append((pieces, keep, start, step))
             sizes.append(len(pieces[0]))
+        ahead, packed = serialize.dump_calls(function, calls)
+        requests = list(packed)
+        first = None if ahead is None else self._send_to(ids, ahead, label)
+        slots = [
+            (self._send_to([engine], buffers, label), 0)
+            for engine, buffers in zip(ids, requests, strict=True)
+        ]
         result = AsyncMapResult(
             self.client,
-            self._calls(ids, calls, label),
+            slots,
             divide,
             sizes=sizes,
+            first=first,
             call=(self, function, columns, {"return_exceptions": keep}),
             on_error=on_error,
             name=_name(f),

@@ -144,3 +144,16 @@ def test_definitions__tracebacks_show_the_cells_lines(notebook):
         "try:\n    view.map(inverse, [1, 0])\nexcept ZeroDivisionError as e:\n    print('caught')"
     ).ok()
     assert caught.stdout == "caught\n"
+
+
+def test_definitions__big_globals(notebook):
+    notebook.run("import numpy as np\nbig = np.arange(300_000.)\nscale = 2").ok()
+    notebook.run("def pick(i): return float(big[i] * scale)").ok()
+    notebook.run("lview = rc.load_balanced_view()").ok()
+    for maker in ("view.map", "lview.map_sync"):
+        assert value(notebook, f"{maker}(pick, range(4))") == "[0.0, 2.0, 4.0, 6.0]"
+        notebook.run("big[1] = 50").ok()
+        assert value(notebook, f"{maker}(pick, range(4))") == "[0.0, 100.0, 4.0, 6.0]"
+        notebook.run("big[1] = 1").ok()
+    notebook.run("view['big'] = np.zeros(10)").ok()
+    assert value(notebook, "view.map(pick, range(4))") == "[0.0, 0.0, 0.0, 0.0]"

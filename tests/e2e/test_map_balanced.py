@@ -166,3 +166,25 @@ def test_balanced__interrupt_by_cancel(view):
     with pytest.raises((px.RemoteError, px.TaskAborted)):
         running.get(timeout=20)
     assert view.apply_sync(lambda: "alive") == "alive"
+
+
+def test_maps__big_data_of_a_function_travels_once(rc, view):
+    import numpy as np
+
+    table = np.arange(400_000.0)
+    total = table.sum()
+
+    def row(n):
+        return float(table[n]) + total
+
+    expected = [n + total for n in range(40)]
+    for _ in range(6):
+        assert view.map_sync(row, range(40), chunksize=1) == expected
+        assert rc[:].map_sync(row, range(40)) == expected
+    lock = __import__("threading").Lock()
+
+    def locked(n):
+        return lock, float(table[n])
+
+    with pytest.raises(TypeError, match="cannot send 'lock' in locked"):
+        view.map_sync(locked, range(4))
