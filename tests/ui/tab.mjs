@@ -177,6 +177,20 @@ const scenarios = {
     await panel.getByText('No cluster is running.').waitFor();
   },
 
+  /** Clusters stand in JupyterLab's list of what runs, and can be stopped there. */
+  async running(page) {
+    const panel = await openClusterTab(page);
+    await startEngines(panel, 1);
+    await page.getByRole('tab', { name: 'Running Terminals and Kernels' }).click();
+    const list = page.getByRole('region', { name: 'Clusters Section' });
+    const item = list.locator('.jp-RunningSessions-item', { hasText: 'default' });
+    await item.getByText('running 1/1').waitFor();
+    await item.hover();
+    await item.locator('.jp-RunningSessions-itemShutdown').click();
+    await item.waitFor({ state: 'detached' });
+    assert.deepEqual(pxcluster('list').clusters, []);
+  },
+
   /** A cluster that an earlier server started is there, and can be stopped. */
   async adopted(page) {
     const panel = await openClusterTab(page);

@@ -56,6 +56,10 @@ def test_tab__lists_clusters_of_the_command_line(tab):
     tab("elsewhere")
 
 
+def test_tab__stands_in_the_list_of_what_runs(tab):
+    tab("running")
+
+
 def test_tab__asks_before_it_stops_busy_engines(tab):
     tab("busy", python=sys.executable)
 

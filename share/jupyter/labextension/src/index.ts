@@ -7,6 +7,7 @@ import { ILabShell, ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRunningSessionManagers } from '@jupyterlab/running';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
@@ -18,6 +19,7 @@ import { Api } from './api.js';
 import { addCommands } from './commands.js';
 import { ClusterModel } from './model.js';
 import { ClusterPanel } from './panel.js';
+import { runningClusters } from './running.js';
 import { ClusterSettings } from './settings.js';
 import { newlyDead } from './state.js';
 import { StatusItem } from './status.js';
@@ -152,6 +154,22 @@ const status: JupyterFrontEndPlugin<void> = {
   }
 };
 
+const running: JupyterFrontEndPlugin<void> = {
+  id: 'px-cluster:running',
+  description: 'Clusters among the running kernels and terminals.',
+  autoStart: true,
+  requires: [IClusterModel],
+  optional: [IRunningSessionManagers, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    clusters: IClusterModel,
+    managers: IRunningSessionManagers | null,
+    translator: ITranslator | null
+  ) => {
+    managers?.add(runningClusters(clusters, app.commands, load(translator)));
+  }
+};
+
 const notify: JupyterFrontEndPlugin<void> = {
   id: 'px-cluster:notify',
   description: 'Notifications of engines that died and clusters that failed.',
@@ -199,6 +217,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   commands,
   panel,
   status,
+  running,
   notify
 ];
 

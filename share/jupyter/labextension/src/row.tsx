@@ -61,7 +61,9 @@ export function ClusterRow(props: IRowProps): React.JSX.Element {
             <caretRightIcon.react tag="span" className="px-Icon" />
           )}
           <StateMark state={shown.state} />
-          <span className="px-Cluster-name">{cluster.id}</span>
+          <span className="px-Cluster-name" title={cluster.id}>
+            {cluster.id}
+          </span>
           <span className="px-Cluster-state">{clusterState(shown, trans)}</span>
         </button>
         <IconButton
