@@ -252,7 +252,11 @@ class ZMQInteractiveShell(InteractiveShell):
 
     @property
     def data_pub(self) -> Any:
-        """Gone since ipyparallel 5."""
+        """Gone since ipyparallel 5, but for engines, where ipyparallel.datapub uses it."""
+        if _kernel.MODE == "engine":
+            from pxkernel import stock
+
+            return stock.DataPublisher()
         warnings.warn(
             "InteractiveShell.data_pub is deprecated outside IPython parallel.",
             DeprecationWarning,

@@ -10,6 +10,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from pxkernel import _kernel
+from pxkernel.jsonpack import dumps
+
 CODEC = "ipyparallel.serialize"
 
 
@@ -24,3 +27,12 @@ def dump(result: Any) -> list[Any]:
     """The result's buffers."""
     buffers: list[Any] = importlib.import_module(CODEC).serialize_object(result)
     return buffers
+
+
+class DataPublisher:
+    """What ``ipyparallel.datapub.publish_data`` finds on an engine."""
+
+    def publish_data(self, data: dict[str, Any]) -> None:
+        """Send the values to the client, which finds them in ``AsyncResult.data``."""
+        content = dumps({"keys": list(data)})
+        _kernel.publish("data_message", content, buffers=dump(data), topic=b"datapub")
