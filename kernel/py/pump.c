@@ -238,11 +238,29 @@ static void ask_exit(px_kernel *kernel)
     Py_XDECREF(result);
 }
 
+// abort_queued aborts the execute requests that were here already when one failed.
+static void abort_queued(px_kernel *kernel)
+{
+    queue kept = {0};
+    px_request *request;
+    while ((request = pop(&shell_queue)) != NULL) {
+        if (request->message->type == PX_MSG_EXECUTE_REQUEST) {
+            abort_request(kernel, request);
+        } else {
+            push(&kept, &request->letter);
+        }
+    }
+    shell_queue = kept;
+}
+
 static void end_request(px_kernel *kernel, px_request_object *object, PyObject *error)
 {
     px_interrupt_show(&kernel->interrupt, NULL);
     finish(kernel, object, error, px_io_wants_statuses(kernel->io));
     leave(kernel);
+    if (aborting) {
+        abort_queued(kernel);
+    }
     if (atomic_load(&kernel->exiting)) {
         ask_exit(kernel);
     }
@@ -457,21 +475,6 @@ static void read_inbox(px_kernel *kernel)
     }
 }
 
-// abort_queued aborts the execute requests that were here already when one failed.
-static void abort_queued(px_kernel *kernel)
-{
-    queue kept = {0};
-    px_request *request;
-    while ((request = pop(&shell_queue)) != NULL) {
-        if (request->message->type == PX_MSG_EXECUTE_REQUEST) {
-            abort_request(kernel, request);
-        } else {
-            push(&kept, &request->letter);
-        }
-    }
-    shell_queue = kept;
-}
-
 static px_request *next_request(void)
 {
     px_request *request = pop(&control_queue);
@@ -491,6 +494,9 @@ static PyObject *pump(PyObject *module, PyObject *unused)
     }
     px_py_release_some();
     read_inbox(kernel);
+    if (aborting) {
+        abort_queued(kernel); // behind an async cell that failed
+    }
     px_ns start = px_now();
     for (int served = 0; px_py.started && !atomic_load(&kernel->exiting); served++) {
         if (served == COMM_BUDGET || (served > 0 && px_now() - start > TIME_BUDGET)) {
@@ -506,9 +512,6 @@ static PyObject *pump(PyObject *module, PyObject *unused)
             serve_beside(kernel, request);
         } else {
             serve(kernel, request);
-        }
-        if (aborting) {
-            abort_queued(kernel);
         }
         if (cell) {
             if (shell_queue.first != NULL || control_queue.first != NULL) {
