@@ -66,7 +66,7 @@ void px_abort_tasks(px_io *io, px_slice content);
 // side.c: px_side_offer gives a request to px-side when that is its place, or arms the timer that
 // may do so later. True: it was taken.
 bool px_side_offer(px_io *io, px_request *request);
-void px_side_due(void *io, px_ns now);
+void px_side_due(void *context, px_ns now);
 
 // ending.c: px_ending_begin ends the kernel politely, then less so. From any request or from
 // px-main by PX_NOTICE_EXIT.

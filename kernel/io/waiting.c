@@ -76,6 +76,7 @@ px_request *px_waiting_lend(px_waiting *waiting, px_ns before, bool *ret_left)
     }
     if (lent != NULL) {
         lent->taken_back = true;
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a member of the list has neighbours
         DL_DELETE(waiting->first, lent);
         (void)px_request_ref(lent);
     }
