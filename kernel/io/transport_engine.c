@@ -165,7 +165,8 @@ static void release_all(engine *e)
 
 static bool failed(px_slice content)
 {
-    return px_member_is(content, "status", "\"error\"");
+    return px_member_is(content, "status", "\"error\"") ||
+           px_member_is(content, "status", "\"aborted\"");
 }
 
 static px_err push_route(px_frames *frames, const px_route *route, uint32_t own)
