@@ -97,6 +97,9 @@ class Stream:
     def fileno(self) -> int:
         """The original descriptor (before capture), as ipykernel."""
 
+    def keep(self, texts: list[str] | None, /) -> list[str] | None:
+        """Append each text written to ``texts`` too (None: no more). What it was before."""
+
 # --- configuration, known before Python code runs
 connection_file: str
 connection_info: dict[str, Any]

@@ -19,6 +19,7 @@ typedef struct stream_object {
     PyObject *dict;
     PyObject *weakrefs;
     PyObject *name;
+    PyObject *kept; // a list that gets each text written, or NULL
     px_stream_name stream;
     char closed;
 } stream_object;
@@ -119,7 +120,8 @@ static PyObject *stream_write(PyObject *object, PyObject *text)
         utf8 = PyBytes_AS_STRING(encoded);
         size = PyBytes_GET_SIZE(encoded);
     }
-    if (write_text(self, text, px_slice_of(utf8, (size_t)size)) < 0) {
+    if (write_text(self, text, px_slice_of(utf8, (size_t)size)) < 0 ||
+        (self->kept != NULL && PyList_Append(self->kept, text) < 0)) {
         return NULL;
     }
     return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
@@ -154,6 +156,18 @@ static PyObject *stream_flush(PyObject *object, PyObject *unused)
         child_flush(((stream_object *)object)->stream);
     }
     Py_RETURN_NONE; // order needs no flush, and text at the end leaves by itself
+}
+
+static PyObject *stream_keep(PyObject *object, PyObject *list)
+{
+    stream_object *self = (stream_object *)object;
+    if (list != Py_None && !PyList_Check(list)) {
+        return PyErr_Format(PyExc_TypeError, "keep() takes a list or None, not %.100s",
+                            Py_TYPE(list)->tp_name);
+    }
+    PyObject *before = self->kept != NULL ? self->kept : Py_NewRef(Py_None);
+    self->kept = list != Py_None ? Py_NewRef(list) : NULL;
+    return before;
 }
 
 static PyObject *stream_false(PyObject *self, PyObject *unused)
@@ -216,12 +230,14 @@ static int stream_traverse(PyObject *object, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(((stream_object *)object)->dict);
+    Py_VISIT(((stream_object *)object)->kept);
     return 0;
 }
 
 static int stream_clear(PyObject *object)
 {
     Py_CLEAR(((stream_object *)object)->dict);
+    Py_CLEAR(((stream_object *)object)->kept);
     return 0;
 }
 
@@ -234,6 +250,7 @@ static void stream_dealloc(PyObject *object)
         PyObject_ClearWeakRefs(object);
     }
     Py_CLEAR(self->dict);
+    Py_CLEAR(self->kept);
     Py_CLEAR(self->name);
     type->tp_free(object);
     Py_DECREF(type);
@@ -243,6 +260,9 @@ static PyMethodDef stream_methods[] = {
     {"write", stream_write, METH_O, "Write text to the cell's output."},
     {"writelines", stream_writelines, METH_O, "Write each of lines."},
     {"flush", stream_flush, METH_NOARGS, "Nothing to wait for: text leaves by itself, in order."},
+    {"keep", stream_keep, METH_O,
+     "From here on each text written is appended to a list too (None: no more); what it was "
+     "before."},
     {"isatty", stream_false, METH_NOARGS, "False."},
     {"readable", stream_false, METH_NOARGS, "False."},
     {"seekable", stream_false, METH_NOARGS, "False."},
