@@ -118,6 +118,9 @@ void px__hub_free_gone(px_controller *controller);
 // requests.c: answers one verified message of a registered visitor.
 void px__request(px_visitor *visitor, const px_message *message);
 
+// px__recall asks an engine to give a task back that it has not begun.
+void px__recall(px_controller *controller, const px_news *news);
+
 // orders.c
 void px__carry_out(px_controller *controller, px_orders *orders); // and empties them
 px_err px__zygote_start(px_controller *controller, px_error *reterr);

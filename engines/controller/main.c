@@ -194,6 +194,9 @@ static void news_came(void *context, px_letter *letter)
     px_orders orders = {0};
     int kind = letter->kind;
     uint32_t id = news->id;
+    if (kind == PX_NEWS_RECALL) {
+        px__recall(controller, news);
+    }
     if (kind == PX_NEWS_ACTIVE) { // the relay's own letter
         px__active(controller);
         return;

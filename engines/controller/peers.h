@@ -80,6 +80,9 @@ px_debtor *px__relay_debtor(px_relay *relay, uint32_t id);
 // when the peer is slow. Errors are dropped: the peer's end is read from its connection.
 void px__relay_send(px_peer *peer, const px_frames *frames, px_peer *source);
 
+// px__tell_recall has the admin ask an engine for a task on its control connection.
+void px__tell_recall(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task);
+
 // A message: route, delimiter, signature, header, parent, metadata, content; then its buffers.
 #define PX_MESSAGE_FRAMES 7
 

@@ -77,15 +77,26 @@ px_debtor *px__relay_debtor(px_relay *relay, uint32_t id)
     return debtor;
 }
 
-static void tell_admin(px_relay *relay, int kind, uint32_t id)
+static void tell(px_relay *relay, const px_news *what)
 {
-    px_news *news = calloc(1, sizeof(*news));
+    px_news *news = malloc(sizeof(*news));
     if (news == NULL) {
         abort(); // a lost death would be a hang
     }
-    news->letter.kind = kind;
-    news->id = id;
+    *news = *what;
     px_mailbox_post(relay->news, &news->letter);
+}
+
+static void tell_admin(px_relay *relay, int kind, uint32_t id)
+{
+    tell(relay, &(px_news){.letter = {.kind = kind}, .id = id});
+}
+
+void px__tell_recall(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task)
+{
+    tell(relay,
+         &(px_news){
+             .letter = {.kind = PX_NEWS_RECALL}, .id = engine, .client = client, .task = task});
 }
 
 // --- slow readers --------------------------------------------------------------------------------

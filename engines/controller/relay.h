@@ -30,10 +30,18 @@ typedef struct px_tally {
 } px_tally;
 
 // What the relay tells the admin's mailbox. The letter is the reader's to free, but for ACTIVE.
-enum { PX_NEWS_ENGINE_UP = 1, PX_NEWS_ENGINE_GONE, PX_NEWS_CLIENT_GONE, PX_NEWS_ACTIVE };
+enum {
+    PX_NEWS_ENGINE_UP = 1,
+    PX_NEWS_ENGINE_GONE,
+    PX_NEWS_CLIENT_GONE,
+    PX_NEWS_RECALL, // ask engine id for a task of client
+    PX_NEWS_ACTIVE
+};
 typedef struct px_news {
     px_letter letter; // kind: one of the above
     uint32_t id;
+    uint32_t client;
+    uint64_t task;
 } px_news;
 
 typedef struct px_relay_config {

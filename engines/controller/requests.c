@@ -241,6 +241,18 @@ static void abort_request(px_call *call)
     }
 }
 
+void px__recall(px_controller *controller, const px_news *news)
+{
+    char content[128];
+    const px_seat *seat = px__seat(controller, news->id);
+    if (seat == NULL || seat->visitor == NULL) {
+        return; // it is gone, and the task goes elsewhere by that
+    }
+    (void)snprintf(content, sizeof(content), "{\"client\":%u,\"tasks\":[%llu]}", news->client,
+                   (unsigned long long)news->task);
+    (void)px__hub_send(seat->visitor, "abort_request", (px_slice){0}, px_slice_str(content));
+}
+
 static void shutdown_request(px_call *call)
 {
     px_choice choice;

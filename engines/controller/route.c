@@ -224,23 +224,37 @@ static px_err from_client(px_peer *from, const px_route *route, const px_frames 
     }
 }
 
+// ending_of tells how a reply ends its request. Only that to a task which was asked back or aborted
+// is looked into: the engine's word for "not begun" is always these bytes (kernel/io/abort.c).
+static px_ending ending_of(const px_relay *relay, const px_route *route, const px_frames *frames)
+{
+    if (px_sched_recalled(relay->sched, route->client, route->task) &&
+        px_slice_equal(px_frames_get(frames, PX_MESSAGE_FRAMES - 1),
+                       PX_SLICE_LITERAL("{\"status\":\"aborted\"}"))) {
+        return PX_ENDED_RETURNED;
+    }
+    return (route->flags & PX_ROUTE_FAILED) != 0 ? PX_ENDED_FAILED : PX_ENDED_WELL;
+}
+
 // settle takes a reply off what its engine owes; false when it goes no further.
-static bool settle(px_peer *from, const px_route *route)
+static bool settle(px_peer *from, const px_route *route, const px_frames *frames)
 {
     px_relay *relay = from->relay;
     px_debtor *debtor = px__relay_debtor(relay, from->id);
-    bool failed = (route->flags & PX_ROUTE_FAILED) != 0;
+    px_ending how = ending_of(relay, route, frames);
     if (!px_flight_take(debtor->flight, route->client, route->task)) {
         px_log_debug("relay: reply to nothing", "engine=%u", from->id);
         return false;
     }
     atomic_fetch_sub(&debtor->tally->in_flight, 1);
-    atomic_fetch_add(&debtor->tally->done, 1);
-    if (failed) {
+    if (how != PX_ENDED_RETURNED) {
+        atomic_fetch_add(&debtor->tally->done, 1);
+    }
+    if (how == PX_ENDED_FAILED) {
         atomic_fetch_add(&debtor->tally->failed, 1);
     }
     px_sched_order reply = {.client = route->client, .engine = from->id, .task = route->task};
-    px_verdict verdict = px_sched_reply(relay->sched, px_now(), &reply, failed, &relay->orders);
+    px_verdict verdict = px_sched_reply(relay->sched, px_now(), &reply, how, &relay->orders);
     if (relay->orders.n > 0) {
         px__tasks_carry_out(relay);
     }
@@ -258,7 +272,7 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
         return px_error_set(reterr, PX_EFORMAT, "an engine sent a message of kind %u for another",
                             route->kind);
     }
-    bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route);
+    bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route, frames);
     px_peer *client = wanted ? px__relay_client(from->relay, route->client) : NULL;
     if (client != NULL) {
         px__relay_send(client, frames, from);

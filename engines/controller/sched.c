@@ -13,6 +13,9 @@
 // LOOKAHEAD of work, so that an engine does not wait for us between two of them (12 us a task
 // become 0.3 us) and yet nothing long is stuck behind something longer.
 //
+// What was sent ahead may turn out to stand behind something long, while others have nothing to do:
+// then it is asked back (RECALL), and goes to one of those.
+//
 // A task that kills its engine would kill them all if it were simply tried again: the first one in
 // an engine's list is taken to be the one that it ran, and is tried once more; those behind it had
 // not begun and are sent elsewhere as if nothing had been.
@@ -230,6 +233,7 @@ static void send(px_sched *sched, px_ns now, px_task *task, px_worker *worker,
 {
     withdraw(sched, task);
     task->state = PX_TASK_SENT;
+    task->recalled = false;
     task->engine = worker->engine;
     task->has_engine = true;
     task->sent = now;
@@ -279,6 +283,67 @@ static void fail_all(px_sched *sched, px_sched_why why, px_sched_orders *orders)
     }
 }
 
+// behind tells if a worker has tasks that wait for the one it runs.
+static bool behind(const px_worker *worker)
+{
+    return worker->sent.n >= 2 && !worker->sent.last->recalled;
+}
+
+static bool anybody_behind(const px_sched *sched)
+{
+    for (size_t load = 2; load <= PX_MOST_AHEAD; load++) {
+        const px_worker *first = sched->by_load[load], *worker = first;
+        while (worker != NULL) {
+            if (behind(worker)) {
+                return true;
+            }
+            worker = worker->next != first ? worker->next : NULL;
+        }
+    }
+    return false;
+}
+
+// watch_balance sees that somebody looks when an engine idles and another is behind.
+static void watch_balance(px_sched *sched, px_ns now)
+{
+    if (sched->by_load[0] == NULL || !anybody_behind(sched)) {
+        sched->rebalance = 0;
+    } else if (sched->rebalance == 0) {
+        sched->rebalance = now + LOOKAHEAD_NS;
+    }
+}
+
+// recall asks a worker for the tasks at its end, as many as others could begin now.
+static void recall(px_sched_orders *orders, const px_worker *worker, size_t n)
+{
+    px_task *task = worker->sent.last;
+    for (; n > 0 && task != worker->sent.first && !task->recalled; task = task->prev, n--) {
+        task->recalled = true;
+        order(orders, task, PX_SCHED_RECALL, PX_WHY_NONE);
+    }
+}
+
+static void rebalance(px_sched *sched, px_ns now, px_sched_orders *orders)
+{
+    size_t idle = 0;
+    const px_worker *first = sched->by_load[0];
+    for (const px_worker *w = first; w != NULL; w = w->next != first ? w->next : NULL) {
+        idle++;
+    }
+    for (size_t i = 0; i < sched->n_worker_slots && idle > 0; i++) {
+        const px_worker *worker = sched->workers[i];
+        if (worker == NULL || !behind(worker)) {
+            continue;
+        }
+        px_ns begun = worker->sent.first->sent > worker->last_reply ? worker->sent.first->sent
+                                                                    : worker->last_reply;
+        if (now >= begun + LOOKAHEAD_NS) {
+            recall(orders, worker, idle);
+        }
+    }
+    sched->rebalance = 0;
+}
+
 // next_with_room is the first client in turn that may send to an engine with that load.
 static px_queue *next_with_room(const px_sched *sched, size_t load)
 {
@@ -304,11 +369,12 @@ static void place(px_sched *sched, px_ns now, px_sched_orders *orders)
     while (sched->turn != NULL && (worker = px__worker_least(sched)) != NULL) {
         px_queue *queue = next_with_room(sched, worker->load);
         if (queue == NULL) {
-            return; // nobody's tasks are short enough for more
+            break; // nobody's tasks are short enough for more
         }
         sched->turn = queue->turn_next;
         send(sched, now, queue->ready.first, worker, orders);
     }
+    watch_balance(sched, now);
 }
 
 // --- events --------------------------------------------------------------------------------------
@@ -439,7 +505,23 @@ static void measure(px_queue *queue, const px_worker *worker, const px_task *tas
     }
 }
 
-px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *reply, bool failed,
+// answered decides about a task whose engine has answered; it is in no list.
+static px_verdict answered(px_sched *sched, px_task *task, px_ending how, px_sched_orders *orders)
+{
+    bool returned = how == PX_ENDED_RETURNED && task->recalled && !task->aborted;
+    bool again = how == PX_ENDED_FAILED && task->retries > 0 && !task->aborted;
+    if (returned || again) {
+        task->retries -= again;
+        sched->n_waiting++;
+        enqueue(sched, task, true);
+        return PX_VERDICT_SWALLOW;
+    }
+    task->failed = how != PX_ENDED_WELL;
+    end(sched, task, PX_SCHED_DROP, PX_WHY_NONE, orders);
+    return PX_VERDICT_FORWARD;
+}
+
+px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *reply, px_ending how,
                           px_sched_orders *orders)
 {
     px_worker *worker = px__worker(sched, reply->engine);
@@ -450,19 +532,13 @@ px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *repl
     }
     if (worker != NULL && task != NULL && task->state == PX_TASK_SENT &&
         task->engine == reply->engine) {
-        measure(px__queue(sched, task->client), worker, task, now);
-        px__list_remove(&worker->sent, task);
-        if (failed && task->retries > 0 && !task->aborted) {
-            task->retries--;
-            sched->n_waiting++;
-            enqueue(sched, task, true);
-            verdict = PX_VERDICT_SWALLOW;
-        } else {
-            task->failed = failed;
-            end(sched, task, PX_SCHED_DROP, PX_WHY_NONE, orders);
+        if (how != PX_ENDED_RETURNED) {
+            measure(px__queue(sched, task->client), worker, task, now);
         }
+        px__list_remove(&worker->sent, task);
+        verdict = answered(sched, task, how, orders);
     }
-    if (worker != NULL) {
+    if (worker != NULL && how != PX_ENDED_RETURNED) {
         worker->last_reply = now;
     }
     place(sched, now, orders);
@@ -534,12 +610,15 @@ void px_sched_tick(px_sched *sched, px_ns now, px_sched_orders *orders)
         }
         task = next;
     }
+    if (sched->rebalance != 0 && sched->rebalance <= now) {
+        rebalance(sched, now, orders);
+    }
     place(sched, now, orders);
 }
 
 px_ns px_sched_due(const px_sched *sched)
 {
-    px_ns due = 0;
+    px_ns due = sched->rebalance;
     for (const px_task *task = sched->limited; task != NULL; task = task->limited_next) {
         if (due == 0 || task->deadline < due) {
             due = task->deadline;
@@ -551,6 +630,12 @@ px_ns px_sched_due(const px_sched *sched)
 bool px_sched_has(const px_sched *sched, uint32_t client, uint64_t task)
 {
     return px__task_find(sched, client, task) != NULL;
+}
+
+bool px_sched_recalled(const px_sched *sched, uint32_t client, uint64_t id)
+{
+    const px_task *task = px__task_find(sched, client, id);
+    return task != NULL && task->state == PX_TASK_SENT && (task->recalled || task->aborted);
 }
 
 size_t px_sched_held(const px_sched *sched, uint32_t engine)

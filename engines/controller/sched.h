@@ -25,9 +25,10 @@ typedef enum px_sched_why {
 } px_sched_why;
 
 typedef enum px_sched_kind {
-    PX_SCHED_SEND, // payload to engine; stays the scheduler's
-    PX_SCHED_FAIL, // tell the client why; payload is the caller's again
-    PX_SCHED_DROP  // over: payload is the caller's again
+    PX_SCHED_SEND,  // payload to engine; stays the scheduler's
+    PX_SCHED_FAIL,  // tell the client why; payload is the caller's again
+    PX_SCHED_DROP,  // over: payload is the caller's again
+    PX_SCHED_RECALL // ask engine to give the task back if it has not begun it; payload stays
 } px_sched_kind;
 
 typedef struct px_sched_order {
@@ -77,16 +78,21 @@ typedef enum px_verdict {
     PX_VERDICT_FORWARD, // give the reply to its client
     PX_VERDICT_SWALLOW  // the task is tried again
 } px_verdict;
-// px_sched_reply: an engine answered a request of a client, task or not.
-px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *reply, bool failed,
+typedef enum px_ending { PX_ENDED_WELL, PX_ENDED_FAILED, PX_ENDED_RETURNED } px_ending;
+// px_sched_reply: an engine answered a request of a client, task or not. RETURNED: a task that was
+// recalled or aborted comes back unbegun.
+px_verdict px_sched_reply(px_sched *sched, px_ns now, const px_sched_order *reply, px_ending how,
                           px_sched_orders *orders);
+// px_sched_recalled tells if an engine was asked to give the task back, for others or for good.
+bool px_sched_recalled(const px_sched *sched, uint32_t client, uint64_t task);
 // px_sched_abort takes a task out if no engine has it; one that an engine has is not tried again.
 void px_sched_abort(px_sched *sched, px_ns now, uint32_t client, uint64_t id,
                     px_sched_orders *orders);
 void px_sched_client_gone(px_sched *sched, px_ns now, uint32_t client, px_sched_orders *orders);
 // px_sched_hopeless: true: no engine lives and none will come, so nothing waits; false: they may.
 void px_sched_hopeless(px_sched *sched, px_ns now, bool hopeless, px_sched_orders *orders);
-// px_sched_tick: time limits. px_sched_due is when; 0: none.
+// px_sched_tick: time limits, and engines that idle while others are behind. px_sched_due is when;
+// 0: none.
 void px_sched_tick(px_sched *sched, px_ns now, px_sched_orders *orders);
 px_ns px_sched_due(const px_sched *sched);
 

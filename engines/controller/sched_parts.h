@@ -35,6 +35,7 @@ struct px_task {
     uint32_t engine; // SENT: who has it; else who had it last
     bool has_engine;
     bool aborted;     // not tried again
+    bool recalled;    // SENT: its engine was asked to give it back
     bool failed;      // OVER: how it ended
     uint32_t retries; // left
     uint32_t deaths;
@@ -97,6 +98,7 @@ struct px_sched {
     px_worker *by_load[PX_MOST_AHEAD + 1]; // rings; the last: so many or more
     px_task_list picky;
     px_task *limited;
+    px_ns rebalance; // when to look for engines that are behind; 0: no reason to
     bool hopeless;
 };
 

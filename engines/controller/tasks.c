@@ -126,8 +126,10 @@ static void time_is_up(void *context, px_ns now)
 // set_timer makes the next time limit fire.
 static void set_timer(px_relay *relay)
 {
-    px_ns due = relay->sched_timer == NULL ? px_sched_due(relay->sched) : 0;
-    if (due != 0) {
+    px_ns due = px_sched_due(relay->sched);
+    if (due != 0 && relay->sched_timer != NULL) {
+        px_timer_set(relay->sched_timer, due);
+    } else if (due != 0) {
         (void)px_loop_add_timer(relay->loop, "tasks", due, 0, time_is_up, relay,
                                 &relay->sched_timer);
     }
@@ -146,6 +148,10 @@ void px__tasks_carry_out(px_relay *relay)
         }
         if (order->kind == PX_SCHED_SEND) {
             send(relay, order);
+            continue;
+        }
+        if (order->kind == PX_SCHED_RECALL) {
+            px__tell_recall(relay, order->engine, order->client, order->task);
             continue;
         }
         if (order->kind == PX_SCHED_FAIL) {

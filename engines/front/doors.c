@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ABORT_AGAIN (50 * PX_NS_PER_MS)
+
 // --- answers -------------------------------------------------------------------------------------
 
 px_err px__send(px_front *front, px_door door, const px_message *to, const char *prefix,
@@ -580,29 +582,55 @@ static void take_signal(px_front *front, const px_json *content, const px_worker
     (void)px__inside_ask(front, "signal_request", px_buf_slice(&out)); // its end is read from it
 }
 
-// take_abort: an empty list means everything that waits there.
-static void take_abort(px_front *front, const px_json *content, const px_worker *worker)
+static void ask_abort(px_front *front)
 {
     PX_AUTO_BUF out = {0};
-    const px_json *ids = px_json_get(content, "msg_ids");
     px_jsonw w = px_jsonw_to(&out);
     px_jsonw_object(&w);
     px_jsonw_key(&w, "tasks");
     px_jsonw_array(&w);
-    for (size_t i = 0; i < px_json_length(ids); i++) {
-        const px_job *job = px__job_by_id(front, px_json_as_string(px_json_item(ids, i), ""));
-        if (job != NULL && !job->done) {
-            px_jsonw_int(&w, (int64_t)job->task);
-        }
-    }
-    for (px_job *job = front->jobs; px_json_length(ids) == 0 && job != NULL; job = job->next) {
-        if (!job->done && job->worker == worker) {
+    for (const px_job *job = front->jobs; job != NULL; job = job->next) {
+        if (job->unwanted && !job->done) {
             px_jsonw_int(&w, (int64_t)job->task);
         }
     }
     px_jsonw_end_array(&w);
     px_jsonw_end_object(&w);
     (void)px__inside_ask(front, "abort_request", px_buf_slice(&out)); // its end is read from it
+}
+
+// abort_again: a request and its abort travel on two links, and the abort may have come first.
+static void abort_again(void *context, px_ns now)
+{
+    px_front *front = context;
+    (void)now;
+    ask_abort(front);
+    for (px_job *job = front->jobs; job != NULL; job = job->next) {
+        job->unwanted = false;
+    }
+}
+
+// take_abort: an empty list means everything that waits there.
+static void take_abort(px_front *front, const px_json *content, const px_worker *worker)
+{
+    const px_json *ids = px_json_get(content, "msg_ids");
+    px_ns due = px_now() + ABORT_AGAIN;
+    for (size_t i = 0; i < px_json_length(ids); i++) {
+        px_job *job = px__job_by_id(front, px_json_as_string(px_json_item(ids, i), ""));
+        if (job != NULL) {
+            job->unwanted = true;
+        }
+    }
+    for (px_job *job = front->jobs; px_json_length(ids) == 0 && job != NULL; job = job->next) {
+        job->unwanted = job->unwanted || job->worker == worker;
+    }
+    ask_abort(front);
+    if (front->abort_timer != NULL) {
+        px_timer_set(front->abort_timer, due);
+    } else {
+        (void)px_loop_add_timer(front->loop, "abort", due, 0, abort_again, front,
+                                &front->abort_timer); // without it once must do
+    }
 }
 
 // take_clear has the engine reset itself; the answer to that is the answer to clear_request.

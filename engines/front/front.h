@@ -59,10 +59,11 @@ typedef struct px_job {
     px_gather *gather; // of a coalescing broadcast
     char started[PX_STAMP_SIZE], received[PX_STAMP_SIZE];
     bool done, failed, recorded;
-    bool nobody_waits;                           // resubmitted: its result is only kept
-    char *resubmitted;                           // the id under which it was sent once more
-    px_buf header, metadata;                     // of the reply, as sent
-    px_buf content;                              // of a reply that we made; else empty
+    bool unwanted;           // aborted once, and to be aborted once more if it is still under way
+    bool nobody_waits;       // resubmitted: its result is only kept
+    char *resubmitted;       // the id under which it was sent once more
+    px_buf header, metadata; // of the reply, as sent
+    px_buf content;          // of a reply that we made; else empty
     px_buf stdout_text, stderr_text;             // what it printed
     px_buf execute_input, execute_result, error; // contents; empty when there was none
     struct px_job *prev, *next;                  // in order of submission
@@ -85,7 +86,8 @@ typedef struct px_front {
     px_job *jobs, *jobs_by_task, *jobs_by_id;
     size_t n_records;
     uint64_t next_task;
-    char path[PATH_MAX]; // of the connection file; "" before it is written
+    char path[PATH_MAX];   // of the connection file; "" before it is written
+    px_timer *abort_timer; // NULL before the first abort
     int signal_fd;
     bool lost; // the cluster is gone
 } px_front;

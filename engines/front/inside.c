@@ -221,11 +221,15 @@ static void take_reply(px_front *front, const px_route *route, px_job *job, px_m
     finish(front, job, (route->flags & PX_ROUTE_FAILED) != 0);
 }
 
-// take_lost: the engine died with the job, or the scheduler could not place it. Its words become
-// the answer's content. Who sent to one engine hears of its end by the notification.
+// take_lost: the engine died with the job, or the scheduler gave it up. Its words become the
+// answer's content; an abort has ipyparallel's own form.
 static void take_lost(px_front *front, px_job *job, px_message *message)
 {
-    px_buf_append_slice(&job->content, message->content);
+    PX_AUTO(px_json) content = NULL;
+    bool aborted = px_json_parse(message->content, &content, NULL) == PX_OK &&
+                   strcmp(px_json_string(content, "ename", ""), "TaskAborted") == 0;
+    px_buf_append_slice(&job->content,
+                        aborted ? PX_SLICE_LITERAL("{\"status\":\"aborted\"}") : message->content);
     px_message_free(message);
     finish(front, job, true);
 }

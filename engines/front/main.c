@@ -280,6 +280,7 @@ static void close_all(px_front *front)
         return;
     }
     px__jobs_free(front);
+    px_timer_remove(front->abort_timer);
     px__inside_close(front);
     for (int i = 0; i < PX_DOORS; i++) {
         px_source_remove(front->sources[i]);

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import wait_for, wait_gone
+from support import pxcluster, wait_for, wait_gone
 
 from pxparallel import Client
 from pxparallel.error import TimeoutError as WaitTimeout
@@ -153,3 +153,23 @@ def test_tasks_fail_when_no_engine_is_left_and_none_is_coming(cluster):
         for waiting in pending:
             with pytest.raises(Exception, match="engine"):
                 waiting.get(timeout=30)
+
+
+def test_what_stands_behind_a_long_task_goes_to_who_has_nothing_to_do(cluster):
+    cluster(2)
+
+    def work(i):
+        import time
+
+        time.sleep(600 if i < 0 else 0.0005)
+        return i
+
+    with Client() as rc:
+        view = rc.load_balanced_view()
+        assert view.map_sync(work, range(100), chunksize=1) == list(range(100))
+        short = [view.apply_async(work, i) for i in range(20)]
+        long = view.apply_async(work, -1)
+        short += [view.apply_async(work, i) for i in range(20, 60)]
+        assert [s.get(timeout=30) for s in short] == list(range(60))
+        assert not long.ready()
+        pxcluster("restart", "--no-wait")

@@ -54,7 +54,8 @@ static px_verdict reply(px_sched *sched, px_ns now, uint32_t engine, uint64_t ta
                         px_sched_orders *orders)
 {
     px_sched_order r = {.client = 1, .engine = engine, .task = task};
-    px_verdict verdict = px_sched_reply(sched, now, &r, failed, orders);
+    px_verdict verdict =
+        px_sched_reply(sched, now, &r, failed ? PX_ENDED_FAILED : PX_ENDED_WELL, orders);
     ck_assert(px_sched_check(sched));
     return verdict;
 }
@@ -124,7 +125,7 @@ START_TEST(test_sched__takes_clients_in_turn)
     for (int i = 0; i < 8; i++) {
         px_sched_order r = *last(&orders);
         orders.n = 0;
-        (void)px_sched_reply(sched, (px_ns)(i + 1) * 100 * MS, &r, false, &orders);
+        (void)px_sched_reply(sched, (px_ns)(i + 1) * 100 * MS, &r, PX_ENDED_WELL, &orders);
         ck_assert_int_eq(last(&orders)->kind, PX_SCHED_SEND);
         ck_assert_uint_ne(last(&orders)->client, before);
         before = last(&orders)->client;
@@ -306,6 +307,44 @@ START_TEST(test_sched__aborts_and_times_out_what_waits)
 }
 END_TEST
 
+START_TEST(test_sched__asks_back_what_stands_behind_something_long)
+{
+    px_sched *sched = sched_with(2);
+    px_sched_orders orders = {0};
+    px_ns now = 1;
+    submit(sched, now, 1, &orders);
+    (void)reply(sched, now += MS, orders.items[0].engine, 1, false,
+                &orders); // short ones, it seems
+    orders.n = 0;
+    for (uint64_t i = 2; i <= 7; i++) {
+        submit(sched, now, i, &orders);
+    }
+    ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 6);
+    uint32_t slow = orders.items[0].engine;
+    size_t n = orders.n;
+    for (size_t i = 0; i < n; i++) {
+        if (orders.items[i].engine != slow) {
+            (void)reply(sched, now += MS / 10, orders.items[i].engine, orders.items[i].task, false,
+                        &orders);
+        }
+    }
+    orders.n = 0;
+    now = px_sched_due(sched);
+    ck_assert_uint_ne(now, 0);
+    px_sched_tick(sched, now, &orders);
+    ck_assert_uint_eq(count(&orders, PX_SCHED_RECALL), 1); // one engine idles
+    px_sched_order back = *last(&orders);
+    ck_assert_uint_eq(back.engine, slow);
+    ck_assert(px_sched_recalled(sched, 1, back.task));
+    ck_assert_int_eq(px_sched_reply(sched, now, &back, PX_ENDED_RETURNED, &orders),
+                     PX_VERDICT_SWALLOW);
+    ck_assert_int_eq(last(&orders)->kind, PX_SCHED_SEND);
+    ck_assert_uint_eq(last(&orders)->task, back.task);
+    ck_assert_uint_ne(last(&orders)->engine, slow);
+    done(sched, &orders);
+}
+END_TEST
+
 // --- the storm -----------------------------------------------------------------------------------
 
 enum { TASKS = 1500, ENGINES = 40, CLIENTS = 3 };
@@ -322,7 +361,7 @@ typedef struct world {
     bool out[CLIENTS][TASKS];   // payload is with the scheduler
     int with[CLIENTS][TASKS];   // engine that has it, -1: none
     uint64_t next[CLIENTS];
-    size_t n_sent;
+    size_t n_sent, n_back;
 } world;
 
 static unsigned chance(world *w, unsigned n)
@@ -342,6 +381,8 @@ static void obey(world *w)
             ck_assert_int_eq(w->with[o->client][o->task], -1);
             w->with[o->client][o->task] = (int)o->engine;
             w->n_sent++;
+        } else if (o->kind == PX_SCHED_RECALL) {
+            ck_assert_int_eq(w->with[o->client][o->task], (int)o->engine);
         } else {
             w->out[o->client][o->task] = false;
             w->with[o->client][o->task] = -1;
@@ -397,7 +438,13 @@ static void storm_reply(world *w, bool failed)
                 px_sched_order r = {
                     .client = client, .engine = (uint32_t)w->with[client][task], .task = task};
                 w->with[client][task] = -1;
-                (void)px_sched_reply(w->sched, w->now, &r, failed, &w->orders);
+                bool back = failed && px_sched_recalled(w->sched, client, task);
+                (void)px_sched_reply(w->sched, w->now, &r,
+                                     back     ? PX_ENDED_RETURNED
+                                     : failed ? PX_ENDED_FAILED
+                                              : PX_ENDED_WELL,
+                                     &w->orders);
+                w->n_back += back;
                 return;
             }
         }
@@ -517,4 +564,5 @@ UNIT_MAIN("sched", test_sched__gives_each_engine_one_then_waits,
           test_sched__runs_after_what_it_waits_for, test_sched__fails_a_chain_when_its_first_fails,
           test_sched__any_is_content_with_one_and_all_is_not, test_sched__follows_to_where_it_ran,
           test_sched__says_what_cannot_be, test_sched__nothing_waits_for_engines_that_will_not_come,
-          test_sched__aborts_and_times_out_what_waits, test_sched__holds_in_a_storm)
+          test_sched__aborts_and_times_out_what_waits,
+          test_sched__asks_back_what_stands_behind_something_long, test_sched__holds_in_a_storm)
