@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 
 import pytest
+from support import wait_for
 
 import pxparallel as px
 
@@ -25,6 +26,7 @@ def gate(rc):
         import os
         import time
 
+        print("waiting", flush=True)
         while not os.path.exists(path):
             time.sleep(0.01)
         return "through"
@@ -145,6 +147,7 @@ def test_result__cancel_of_a_running_task(rc):
     ready, _ = gate(rc)
     running = rc[0].apply_async(ready)
     queued = rc[0].apply_async(lambda: "never")
+    wait_for(lambda: running.stdout, "the first one runs")
     assert queued.cancel() is True
     with pytest.raises(px.TaskAborted):
         queued.get(timeout=10)
