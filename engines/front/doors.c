@@ -145,7 +145,30 @@ static px_bytes **buffers_of(const px_job *job, size_t *ret_n)
     return buffers;
 }
 
-// compose_answer sends what px__send would, and keeps the header for who asks for the record.
+// compose_from appends a message with a header that is there already: an engine's, so that its date
+// is when the engine was done.
+static px_err compose_from(px_front *front, px_slice header, const px_outgoing *outgoing,
+                           px_frames *frames)
+{
+    char signature[PX_SIGNATURE_SIZE * 2];
+    const px_slice parts[] = {header, outgoing->parent, outgoing->metadata, outgoing->content};
+    PX_TRY(px_sign(front->signer, parts, 4, signature));
+    PX_TRY(px_frames_push_copy(frames, PX_SLICE_LITERAL(PX_DELIMITER)));
+    PX_TRY(px_frames_push_copy(frames, px_slice_str(signature)));
+    for (size_t i = 0; i < 4; i++) {
+        PX_TRY(px_frames_push_copy(frames, parts[i]));
+    }
+    for (size_t i = 0; i < outgoing->n_buffers; i++) {
+        px_bytes *bytes = px_bytes_ref(outgoing->buffers[i]);
+        if (px_frames_push(frames, bytes) != PX_OK) {
+            px_bytes_unref(bytes);
+            return PX_ENOMEM;
+        }
+    }
+    return PX_OK;
+}
+
+// compose_answer sends an answer, and keeps its header for who asks for the record.
 static px_err compose_answer(px_front *front, px_job *job, const px_outgoing *outgoing)
 {
     PX_AUTO_FRAMES frames = {0};
@@ -154,7 +177,11 @@ static px_err compose_answer(px_front *front, px_job *job, const px_outgoing *ou
         PX_TRY(px_frames_push_copy(&frames, px_slice_str(job->worker->uuid)));
     }
     size_t header = px_frames_count(&frames) + 2; // delimiter, signature, header
-    PX_TRY(px_session_compose(front->session, outgoing, &frames));
+    if (job->reply != NULL && job->door != PX_DOOR_CONTROL) {
+        PX_TRY(compose_from(front, job->reply->header, outgoing, &frames));
+    } else {
+        PX_TRY(px_session_compose(front->session, outgoing, &frames));
+    }
     px_buf_append_slice(&job->header, px_frames_get(&frames, header));
     return job->nobody_waits ? PX_OK : px_socket_send(front->doors[job->door], &frames);
 }
