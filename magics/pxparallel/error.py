@@ -66,6 +66,10 @@ class NoClusterError(KernelError, FileNotFoundError):
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
+    def _render_traceback_(self) -> list[str]:
+        """In a notebook the sentence is all that helps."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class TaskAborted(KernelError):
     """The task was taken out of the queue before it started."""

@@ -144,6 +144,7 @@ def test_px__without_a_cluster(kernel):
     failed = kernel.run("%px print('hi')")
     assert failed.status == "error"
     assert "pxcluster start -n 4" in failed.traceback
+    assert failed.traceback.count("\n") == 0
 
 
 def test_px__after_the_cluster_was_restarted(cluster, kernel):
