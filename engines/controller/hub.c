@@ -164,6 +164,10 @@ static px_err register_engine(px_visitor *visitor, const px_message *request,
         return px_error_set(reterr, PX_EPERM, "no engine %lld with that token is expected",
                             (long long)id);
     }
+    const char *uuid = px_json_string(content, "uuid", "");
+    if (strlen(uuid) == sizeof(seat->uuid) - 1) { // its own name for itself, also in its replies
+        memcpy(seat->uuid, uuid, sizeof(seat->uuid));
+    }
     visitor->role = PX_VISITOR_ENGINE;
     visitor->id = seat->id;
     seat->visitor = visitor;
