@@ -45,12 +45,17 @@ class Execution:
             must_await, cell = shell.prepare_cell(self.code)
             if must_await and self.kernel.runs_coroutines():
                 return self._start(cell, restore)
-            result = shell.run_cell(
-                self.code,
-                store_history=self.store_history,
-                silent=self.silent,
-                **self._identity(shell.run_cell),
-            )
+            identity = self._identity(shell.run_cell)
+            _kernel.interrupt_window(True)
+            try:
+                result = shell.run_cell(
+                    self.code,
+                    store_history=self.store_history,
+                    silent=self.silent,
+                    **identity,
+                )
+            finally:
+                _kernel.interrupt_window(False)
         except BaseException as error:
             restore()
             self._broken(error)
@@ -112,7 +117,7 @@ class Execution:
         if error is None and not shell._last_traceback_during_displayhook:
             content = {
                 "status": "ok",
-                "user_expressions": shell.user_expressions(self.wanted) if self.wanted else {},
+                "user_expressions": self._expressions() if self.wanted else {},
             }
         else:
             content = self._error(error, shell._last_traceback or [])
@@ -121,6 +126,14 @@ class Execution:
         shell.payload_manager.clear_payload()
         self.request.reply(dumps(content))
         kernel.after_cell(self)
+
+    def _expressions(self) -> dict[str, Any]:
+        """User code once more, so interrupts are let in."""
+        _kernel.interrupt_window(True)
+        try:
+            return self.kernel.shell.user_expressions(self.wanted)
+        finally:
+            _kernel.interrupt_window(False)
 
     def _error(self, error: Any, traceback: list[str]) -> dict[str, Any]:
         name = type(error).__name__

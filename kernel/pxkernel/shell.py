@@ -11,13 +11,17 @@ shell therefore keeps the last transformation for exactly one more use.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from subprocess import CalledProcessError
 from typing import Any
 
 from IPython.core import page
 from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.error import UsageError
+from IPython.core.history import HistoryOutput
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any as AnyTrait
 from traitlets import Bool, CBool, Instance, Type, default, observe
@@ -132,6 +136,9 @@ class ZMQInteractiveShell(InteractiveShell):
         self.magics_manager.register_alias("ed", "edit")
         # ipykernel loads this extension at start; here %store loads it.
         self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
+        # %px before there is a Client: it connects to the default cluster.
+        for name in ("px", "autopx", "pxresult", "pxconfig", "result"):
+            self.magics_manager.register_lazy(name, "pxparallel.magics")
 
     # --- running --------------------------------------------------------------------------------
     def transform_cell(self, raw_cell: str) -> str:
@@ -174,6 +181,25 @@ class ZMQInteractiveShell(InteractiveShell):
         _kernel.publish("error", dumps(content))
         self._last_shown = (content["ename"], text)
         self._last_traceback = lines
+
+    @contextmanager
+    def _tee(self, channel: str) -> Iterator[None]:
+        """Keep what a cell writes for ``%notebook``, as IPython does, but not call by call."""
+        stream = getattr(sys, channel)
+        if not isinstance(stream, _kernel.Stream):
+            with super()._tee(channel):
+                yield
+            return
+        count, kept = self.execution_count, []
+        before = stream.keep(kept)
+        try:
+            yield
+        finally:
+            stream.keep(before)
+            if kept:
+                kind = "out_stream" if channel == "stdout" else "err_stream"
+                output = HistoryOutput(output_type=kind, bundle={"stream": kept})
+                self.history_manager.outputs[count].append(output)
 
     # --- payloads -------------------------------------------------------------------------------
     def payloadpage_page(
