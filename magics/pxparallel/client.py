@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import json
 import operator
 import os
@@ -624,6 +625,14 @@ def _activate_magics(client: Client) -> None:
     from .magics import activate_first
 
     activate_first(client)
+
+
+def __getattr__(name: str) -> Any:
+    # ipyparallel.client is a package; these are its modules.
+    homes = {"map": "mapping", "remotefunction": "functions", "client": "client"}
+    if name in ("asyncresult", "magics", "view", *homes):
+        return importlib.import_module(f"{__package__}.{homes.get(name, name)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["AsyncResult", "Client", "SeveralClustersError", "find_cluster", "remote"]

@@ -6,10 +6,12 @@ ipyparallel is installed it is left alone, and ``IPython.parallel`` means the re
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import sys
 import types
+from typing import Any
 
 _SUBMODULES = {
     "error": "error",
@@ -29,6 +31,7 @@ _SUBMODULES = {
     "client._joblib": "joblib",
     "controller.dependency": "dependency",
 }
+_HEAVY = frozenset({"asyncresult", "canning", "client", "cluster", "joblib", "magics", "view"})
 _ROOTS = ("ipyparallel", "IPython.parallel")
 
 
@@ -40,8 +43,19 @@ def real_is_installed() -> bool:
     return importlib.machinery.PathFinder.find_spec("ipyparallel") is not None
 
 
+class _Later(types.ModuleType):
+    """A module of ours that is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__doc__ or ""), name)
+
+
 def _ours(name: str) -> types.ModuleType:
     package = (__package__ or "pxparallel") + (f".{name}" if name else "")
+    if name in _HEAVY and package not in sys.modules:
+        return _Later(package, package)
     return importlib.import_module(package)
 
 
@@ -58,15 +72,8 @@ def install() -> None:
             name = f"{root}.{theirs}"
             if name in sys.modules:
                 continue
-            try:
-                module = _real(theirs) if real else _ours(ours)
-            except ImportError:
-                continue
-            sys.modules[name] = module
-            above, _, last = name.rpartition(".")
-            parent = sys.modules.get(above)
-            if parent is not None and not hasattr(parent, last):
-                setattr(parent, last, module)
+            with contextlib.suppress(ImportError):
+                sys.modules[name] = _real(theirs) if real else _ours(ours)
     ipython = sys.modules.get("IPython")
     if ipython is not None:
         ipython.parallel = sys.modules["IPython.parallel"]
