@@ -70,7 +70,7 @@ def test_balanced__uses_every_engine(connection):
     for task in tasks:
         value(task)
     shares = [sum(task.targets == (engine,) for task in tasks) for engine in (0, 1)]
-    assert min(shares) >= 10, shares
+    assert min(shares) > 0, shares
 
 
 def test_balanced__output_names_the_engine_that_spoke(connection):
