@@ -99,8 +99,12 @@ static int none_such(const px_cli *cli)
     px_running(running, sizeof(running));
     (void)snprintf(message, sizeof(message), "no cluster named \"%s\"; running: %s", cli->name,
                    running);
-    (void)snprintf(fix, sizeof(fix), "start one with `pxcluster start%s%s`",
-                   cli->name_given ? " " : "", cli->name_given ? cli->name : "");
+    if (strcmp(cli->command, "stop") == 0) { // then it is as was wanted
+        (void)snprintf(fix, sizeof(fix), "`pxcluster list` shows what runs");
+    } else {
+        (void)snprintf(fix, sizeof(fix), "start one with `pxcluster start%s%s`",
+                       cli->name_given ? " " : "", cli->name_given ? cli->name : "");
+    }
     return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_NO_CLUSTER,
                                           .code = "no-cluster",
                                           .message = message,

@@ -44,8 +44,9 @@ static const cli_command commands[] = {
      "Lists this user's clusters. What dead ones have left behind is removed.\n", ""},
     {"status", px_command_status, "[NAME]", "Shows a cluster and each of its engines.\n", ""},
     {"scale", px_command_scale, "[NAME] -n N [--no-wait] [--timeout S]",
-     "Makes it N engines: starts more, or lets idle ones go first, those with the highest ids.\n"
-     "Dead engines are replaced under new ids.\n"
+     "Changes the number of engines. More are started; of too many, idle ones go first, those "
+     "with\n"
+     "the highest ids. Dead engines are replaced under new ids.\n"
      "\n"
      "  pxcluster scale sweep -n 8\n",
      "nwt"},
@@ -58,15 +59,16 @@ static const cli_command commands[] = {
     {"signal", px_command_signal, "[NAME] --signal SIGUSR1 [--engines 0,3]",
      "Sends a signal to engines; SIGINT interrupts what they run.\n", "es"},
     {"logs", px_command_logs, "[NAME] [--engine K] [--tail N]",
-     "Prints the log of the controller, or what engine K wrote to its stdout and stderr outside "
-     "of\n"
-     "cells.\n"
+     "Prints the log of the controller or of an engine. An engine's is what it wrote to its own\n"
+     "stdout and stderr, outside of cells.\n"
      "\n"
      "  --tail N           the last N lines (default: 200)\n",
      "kT"},
     {"events", px_command_events, "[--until-stdin-closes]",
-     "Prints one JSON object a line: first a snapshot of all clusters, then every change as it\n"
-     "happens. Ends when stdout is closed, with --until-stdin-closes (and when stdin is a pipe "
+     "Prints what happens to clusters as it happens. One JSON object a line: first a snapshot of "
+     "all,\n"
+     "then every change. Ends when stdout is closed, with --until-stdin-closes (and when stdin is "
+     "a pipe "
      "and\n"
      "--json is given) also when stdin is.\n",
      "u"},
