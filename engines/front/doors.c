@@ -229,7 +229,7 @@ void px__door_answer(px_front *front, px_job *job)
 {
     // A client that had sent to one engine takes its end from the notification, and would find an
     // answer behind it strange.
-    bool lost_with_engine = job->reply == NULL && job->door == PX_DOOR_MUX && job->worker != NULL;
+    bool lost_with_engine = job->lost && job->door == PX_DOOR_MUX;
     px_gather *gather = job->gather;
     if (!gathered(job)) {
         job->done = true; // kept for the last one
@@ -274,6 +274,22 @@ static void refuse(px_front *front, px_job *job, const char *ename, const char *
     px__door_answer(front, job);
 }
 
+// aborted_early tells if the client gave this request up before it came here; it is answered then.
+static bool aborted_early(px_front *front, px_job *job)
+{
+    for (size_t i = 0; i < PX_EARLY; i++) {
+        if (front->early[i][0] != '\0' && strcmp(front->early[i], job->request->msg_id) == 0) {
+            front->early[i][0] = '\0';
+            px_buf_append_str(&job->content, "{\"status\":\"aborted\"}");
+            job->failed = true;
+            px_stamp_now(job->received);
+            px__door_answer(front, job);
+            return true;
+        }
+    }
+    return false;
+}
+
 // --- mux -----------------------------------------------------------------------------------------
 
 // addressee is the engine that the second frame names.
@@ -316,7 +332,9 @@ static void take_mux(px_front *front, px_message *message)
         return;
     }
     job->worker = worker;
-    send_job(front, job, &message->frames, message->delimiter);
+    if (!aborted_early(front, job)) {
+        send_job(front, job, &message->frames, message->delimiter);
+    }
 }
 
 // --- tasks ---------------------------------------------------------------------------------------
@@ -406,6 +424,9 @@ static void take_task(px_front *front, px_message *message)
     if (!choose(front, px_json_get(metadata, "targets"), &ids)) {
         px__job_record(front, job);
         refuse(front, job, "ImpossibleDependency", "all engines that it may run on are gone");
+        return;
+    }
+    if (aborted_early(front, job)) {
         return;
     }
     px_err err = send_task(front, job, metadata, &ids);
@@ -643,9 +664,13 @@ static void take_abort(px_front *front, const px_json *content, const px_worker 
     const px_json *ids = px_json_get(content, "msg_ids");
     px_ns due = px_now() + ABORT_AGAIN;
     for (size_t i = 0; i < px_json_length(ids); i++) {
-        px_job *job = px__job_by_id(front, px_json_as_string(px_json_item(ids, i), ""));
+        const char *id = px_json_as_string(px_json_item(ids, i), "");
+        px_job *job = px__job_by_id(front, id);
         if (job != NULL) {
             job->unwanted = true;
+        } else {
+            char *early = front->early[front->next_early++ % PX_EARLY];
+            (void)snprintf(early, sizeof(front->early[0]), "%s", id); // cut: of nobody
         }
     }
     for (px_job *job = front->jobs; px_json_length(ids) == 0 && job != NULL; job = job->next) {

@@ -34,6 +34,8 @@ typedef enum px_door {
     PX_DOORS
 } px_door;
 
+#define PX_EARLY 64
+
 // px_worker is an engine as clients know it; kept after its end, for late answers.
 typedef struct px_worker {
     uint32_t id;
@@ -58,7 +60,7 @@ typedef struct px_job {
     char *original;    // broadcast: the message's id before it was made one for each engine
     px_gather *gather; // of a coalescing broadcast
     char started[PX_STAMP_SIZE], received[PX_STAMP_SIZE];
-    bool done, failed, recorded;
+    bool done, failed, recorded, lost;
     bool unwanted;           // aborted once, and to be aborted once more if it is still under way
     bool nobody_waits;       // resubmitted: its result is only kept
     char *resubmitted;       // the id under which it was sent once more
@@ -86,7 +88,9 @@ typedef struct px_front {
     px_job *jobs, *jobs_by_task, *jobs_by_id;
     size_t n_records;
     uint64_t next_task;
-    char path[PATH_MAX];   // of the connection file; "" before it is written
+    char path[PATH_MAX];       // of the connection file; "" before it is written
+    char early[PX_EARLY][128]; // ids that were aborted before their requests came: two sockets
+    unsigned next_early;
     px_timer *abort_timer; // NULL before the first abort
     int signal_fd;
     bool lost; // the cluster is gone

@@ -231,6 +231,7 @@ static void take_lost(px_front *front, px_job *job, px_message *message)
     px_buf_append_slice(&job->content,
                         aborted ? PX_SLICE_LITERAL("{\"status\":\"aborted\"}") : message->content);
     px_message_free(message);
+    job->lost = !aborted;
     finish(front, job, true);
 }
 
