@@ -67,6 +67,20 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
         return  # the connection is gone: the slots say so
 
 
+def abort_slots(client: Any, slots: Sequence[Slot]) -> None:
+    """Take what has not started out of the queues.
+
+    The order travels beside the requests and may overtake one: it is given again for those that
+    have not answered, a few times.
+    """
+    for _ in range(3):
+        pending = [(task, index) for task, index in slots if not task.slot_done(index)]
+        if not pending:
+            return
+        client._abort_tasks({task.id for task, _ in pending})
+        _settle(pending, 0.02)
+
+
 def _settle(slots: Sequence[Slot], seconds: float) -> None:
     end = time.monotonic() + seconds
     for task, index in slots:
@@ -452,7 +466,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """Take what has not started out of the engines' queues."""
         if self.done():
             raise RuntimeError("Can't abort, I am already done!")
-        self._client._abort_tasks({task.id for task in self._tasks})
+        abort_slots(self._client, self._slots)
 
     def cancel(self) -> bool:
         """Abort what waits and interrupt what runs; the engines live on. False when done."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import _client, error
 from . import _remote as remote
-from .asyncresult import AsyncResult, deadline, left_until
+from .asyncresult import AsyncResult, abort_slots, deadline, left_until
 from .results import Results, slot_metadata
 from .view import BroadcastView, DirectView
 
@@ -459,9 +459,7 @@ class Client:
 
     def abort(self, jobs: Any = None, targets: Any = None, block: bool | None = None) -> None:
         """Take tasks that have not started out of the queues; default: all of this client."""
-        tasks = {task.id for result in self._jobs(jobs) for task in result._tasks}
-        if tasks:
-            self._abort_tasks(tasks)
+        abort_slots(self, [slot for result in self._jobs(jobs) for slot in result._slots])
 
     def send_signal(self, sig: Any, targets: Any = None, block: bool | None = None) -> None:
         """Send a signal (number or name) to the engines' processes."""

@@ -225,3 +225,17 @@ def test_error__of_the_users_own_type(rc):
         rc[0].apply_sync(fail)
     assert caught.value.level == 3
     assert isinstance(caught.value.original, Trouble)
+
+
+def test_result__abort_of_what_waits(rc):
+    wait, go = gate(rc)
+    running = rc[0].apply_async(wait)
+    waiting = [rc[0].apply_async(lambda: "never") for _ in range(5)]
+    waiting[0].abort()
+    rc.abort(waiting[1:3])
+    rc[0].abort([ar.msg_ids[0] for ar in waiting[3:]])
+    for ar in waiting:
+        with pytest.raises(px.TaskAborted):
+            ar.get(timeout=20)
+    go()
+    assert running.get(timeout=20) == "through"
