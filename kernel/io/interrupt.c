@@ -10,15 +10,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t early;
-
-static void note_early(int signum)
+static void ignore(int signum)
 {
     (void)signum;
-    early = 1;
 }
 
 px_err px_interrupt_init(px_interrupt *interrupt)
@@ -30,20 +26,20 @@ px_err px_interrupt_init(px_interrupt *interrupt)
 void px_interrupt_early(px_interrupt *interrupt)
 {
     interrupt->main = pthread_self();
-    early = 0;
-    struct sigaction action = {.sa_handler = note_early};
+    struct sigaction action = {.sa_handler = ignore};
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL); // cannot fail for SIGINT
 }
 
-bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running)
+bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns posted)
 {
     (void)pthread_mutex_lock(&interrupt->lock);
-    bool pending = interrupt->pending || (interrupt->booting && early != 0);
+    // One that came before the request is not meant for it.
+    bool pending = interrupt->booting && interrupt->pending > posted;
     interrupt->busy = true;
     interrupt->running = running;
     interrupt->booting = false;
-    interrupt->pending = false;
+    interrupt->pending = 0;
     (void)pthread_mutex_unlock(&interrupt->lock);
     return pending;
 }
@@ -102,7 +98,7 @@ px_err px_interrupt_send(px_interrupt *interrupt, bool group)
     if (interrupt->busy) {
         err = send_signal(interrupt, group);
     } else if (interrupt->booting) {
-        interrupt->pending = true;
+        interrupt->pending = px_now();
     }
     (void)pthread_mutex_unlock(&interrupt->lock);
     return err;

@@ -12,18 +12,18 @@
 
 typedef struct px_interrupt {
     pthread_mutex_t lock;
-    pthread_t main; // the thread that runs Python
-    bool busy;      // a request runs
-    bool booting;   // no request has run yet: an interrupt waits for the first
-    bool pending;
+    pthread_t main;           // the thread that runs Python
+    bool busy;                // a request runs
+    bool booting;             // no request has run yet: an interrupt waits for the first
+    px_ns pending;            // when an interrupt came while booting; 0: none did
     const px_parent *running; // the request that is busy; compared, not kept
     px_parent *shown;         // what front ends were told is running: until its `idle` is posted
 } px_interrupt;
 
 px_err px_interrupt_init(px_interrupt *interrupt);
-// px_interrupt_begin says that a request runs from here on. True: it was interrupted before it
-// began. px-main.
-bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running);
+// px_interrupt_begin says that a request, which came at posted, runs from here on. True: it was
+// interrupted before it began. px-main.
+bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns posted);
 // px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on
 // its way. px-main.
 void px_interrupt_end(px_interrupt *interrupt);
@@ -41,7 +41,9 @@ px_err px_interrupt_send(px_interrupt *interrupt, bool group);
 // px_interrupt_send_to interrupts what runs if it is the request meant. PX_ENOENT when it is not.
 // Any thread.
 px_err px_interrupt_send_to(px_interrupt *interrupt, px_match *match, void *context);
-// px_interrupt_early catches SIGINT until Python has its own handler. px-main, once, before Python.
+// px_interrupt_early has SIGINT do nothing until Python has its own handler: a signal does not tell
+// when it was sent, so it cannot be kept for a request as interrupt_request is. px-main, once,
+// before Python.
 void px_interrupt_early(px_interrupt *interrupt);
 
 #endif

@@ -184,25 +184,40 @@ static bool must_abort(const px_request_object *object)
 
 // --- the end of a request -----------------------------------------------------------------------
 
+// error_out shows the error of a cell whose handler raised: what its reply says.
+static px_out *error_out(const px_request *request, const px_out *reply)
+{
+    if (request->message->type != PX_MSG_EXECUTE_REQUEST) {
+        return NULL;
+    }
+    px_out *out = px_out_new(PX_OUT_PUBLISH, request->parent);
+    (void)snprintf(out->msg_type, sizeof(out->msg_type), "error");
+    out->content = px_bytes_ref(reply->content);
+    return out;
+}
+
 // finish sends the reply and idle of a request. Takes object. error is what its handler raised, or
 // NULL.
 static void finish(px_kernel *kernel, px_request_object *object, PyObject *error, bool with_status)
 {
     px_request *request = object->request;
+    px_out *shown = NULL;
     if (object->reply == NULL && is_known_request(request)) {
         object->reply = px_py_error_reply(request, error);
         object->reply_failed = true;
+        shown = error_out(request, object->reply);
     }
     (void)fflush(stdout); // what C libraries printed
     px_capture_drain(&kernel->capture, true);
     aborting = aborting || must_abort(object);
     px_out *const outs[] = {
+        shown,
         must_abort(object) ? px_out_new(PX_OUT_ABORT, NULL) : NULL,
         object->reply,
         with_status ? px_py_status(request->parent, "idle") : NULL,
     };
     object->reply = NULL;
-    send_outs(kernel, outs, 3);
+    send_outs(kernel, outs, 4);
     Py_DECREF((PyObject *)object);
 }
 
@@ -360,7 +375,7 @@ static void serve(px_kernel *kernel, px_request *request)
     }
     busy = true;
     px_py_signals_arm(request->message->type == PX_MSG_EXECUTE_REQUEST);
-    bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent);
+    bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent, request->posted);
     if (!px_waiting_begin(&kernel->waiting, request)) {
         leave(kernel); // taken back, and answered
         Py_DECREF((PyObject *)object);
