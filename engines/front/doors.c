@@ -280,6 +280,9 @@ static bool aborted_early(px_front *front, px_job *job)
     for (size_t i = 0; i < PX_EARLY; i++) {
         if (front->early[i][0] != '\0' && strcmp(front->early[i], job->request->msg_id) == 0) {
             front->early[i][0] = '\0';
+            if (!job->recorded) {
+                px__job_record(front, job);
+            }
             px_buf_append_str(&job->content, "{\"status\":\"aborted\"}");
             job->failed = true;
             px_stamp_now(job->received);
