@@ -3,6 +3,7 @@ a message, no threads, no event loop."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import hmac
@@ -87,6 +88,7 @@ class Session:
         self.process = subprocess.Popen(
             argv, env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log
         )
+        atexit.register(self._give_up)  # nothing stays when a run ends in the middle
 
     def send(self, channel: str, kind: str, content: dict[str, Any]) -> str:
         """Send a request; its id."""
@@ -164,7 +166,13 @@ class Session:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         took = time.perf_counter() - begin
+        atexit.unregister(self._give_up)
         self.context.destroy(linger=0)
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return took
+
+    def _give_up(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
