@@ -8,8 +8,10 @@ nothing is imported here before the clock runs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,7 +122,6 @@ def views(start: Callable[[int], Any], n: int, repeat: int, mark: str) -> Clock:
 
 def magic(clock: Clock, client: Any, n: int, repeat: int) -> None:
     """%px with outputs, in an IPython shell without a front end."""
-    import contextlib
     import io
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -172,11 +173,16 @@ def main(system: str, n: int, repeat: int) -> None:
     with tempfile.TemporaryDirectory(prefix="px-bench-", dir="/tmp") as folder:
         os.environ["PX_RUNTIME_DIR"] = folder + "/run"
         os.environ["IPYTHONDIR"] = folder + "/ipython"
-        if system == "ProcessPool":
-            clock = process_pool(n, repeat)
-        else:
-            start = {"pxparallel": start_pxparallel, "ipyparallel": start_ipyparallel}[system]
-            clock = views(start, n, repeat, mark)
+        try:
+            if system == "ProcessPool":
+                clock = process_pool(n, repeat)
+            else:
+                start = {"pxparallel": start_pxparallel, "ipyparallel": start_ipyparallel}[system]
+                clock = views(start, n, repeat, mark)
+        finally:  # nothing stays when a run ends in the middle
+            for pid in marked(mark):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
     print(json.dumps(clock.figures))
 
 
