@@ -94,6 +94,7 @@ struct px_task {
     bool indexed; // in client->pending
     bool abandoned;
     bool shown;   // something went to the notebook
+    bool lost;    // an engine of several died, or left, and owes its part for ever
     bool notify;  // call client->hooks.task_done when done
     int done_fd;  // eventfd, readable when done; -1: nobody asked
     px_bulk bulk; // segments that targets have yet to map
@@ -200,6 +201,7 @@ typedef struct px_want {
 } px_want;
 #define PX_WANT_ALL (-1)
 #define PX_WANT_ANY (-2)
+#define PX_WANT_WHOLE (-3) // all, or a sign that not all can come: the task is lost
 
 bool px_client_has(px_client *client, const px_want *want);
 // px_client_wait waits until px_client_has, reading the work link itself if nobody else does.

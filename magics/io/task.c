@@ -134,6 +134,7 @@ static void write_engine(px_jsonw *w, const char *key, uint32_t engine)
 void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_json *told,
                    px_task **done)
 {
+    task->lost = task->lost || !task->balanced;
     PX_AUTO_BUF sentence = {0};
     px_buf_append_str(&sentence, evalue);
     if (task->label != NULL) {

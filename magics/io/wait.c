@@ -46,7 +46,8 @@ static bool task_has(const px_task *task, const px_want *want)
     if (want->slot == PX_WANT_ANY) {
         return task->n_done > want->seen || task->live_first != NULL;
     }
-    return task->n_done == task->targets.n;
+    bool given_up = want->slot == PX_WANT_WHOLE && task->lost;
+    return given_up || task->n_done == task->targets.n;
 }
 
 static bool has(const px_client *client, const px_want *want)

@@ -115,6 +115,10 @@ class Task:
         """Wait for all slots, or for one. GIL released, interruptible. False on time-out."""
     def wait_any(self, seen: int, timeout: float | None = None) -> bool:
         """Wait until ``n_done() > seen`` or new output is queued; False on time-out."""
+    def wait_whole(self, timeout: float | None = None) -> bool:
+        """Wait for all slots, or until an engine died with its part; False on time-out."""
+    def lost(self) -> bool:
+        """True when an engine died, or left, with its part of the task (not a balanced one)."""
     def reply(self, index: int) -> dict[str, Any] | None:
         """None while pending, else a dict: content, metadata, header, buffers, received.
 

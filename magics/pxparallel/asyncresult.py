@@ -42,9 +42,9 @@ def decode_execute(task: Any, index: int) -> ExecuteReply:
 
 
 def wait_task(client: Any, task: Any) -> None:
-    """Wait for a task; Ctrl-C interrupts the engines that work for it."""
+    """Wait for a task, or until an engine died with its part; Ctrl-C interrupts the engines."""
     try:
-        task.wait()
+        task.wait_whole()
     except KeyboardInterrupt:
         interrupt_slots(client, [(task, index) for index in range(task.n)])
         raise KeyboardInterrupt from None
@@ -205,6 +205,36 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             self._interrupted()
             return False
 
+    def _wait_result(self, timeout: float | None) -> bool:
+        """As ``_wait``, and ended too by an engine's death: the whole can no longer come then."""
+        end = deadline(timeout)
+        try:
+            if self._whole and len(self._tasks) == 1:
+                return bool(self._tasks[0].wait_whole(left_until(end)))
+        except KeyboardInterrupt:
+            self._interrupted()
+        while not self.done() and not self._is_lost():
+            if not self._wait_change(self._answers(), left_until(end)):
+                return self.done()
+        return True
+
+    def _is_lost(self) -> bool:
+        """Whether an engine died with its part (balanced tasks are run elsewhere)."""
+        return any(task.lost() for task in self._tasks)
+
+    def _raise_lost(self) -> None:
+        """Raise for engines that died while others still run: those may wait for the dead."""
+        if self.done() or not self._is_lost():
+            return
+        here = [n for n, (task, index) in enumerate(self._slots) if task.slot_done(index)]
+        errors = [one for n in here if isinstance(one := self._load(n), error.EngineError)]
+        if not errors:
+            return  # of a part that is not ours
+        running = {engine_of(*slot) for slot in self._slots if not slot[0].slot_done(slot[1])}
+        failed = self._failure(errors)
+        failed.add_note(f"still at work: {error.engines_text(running)}; abort() stops that")
+        raise failed
+
     def _wait_some(self, timeout: float | None, return_when: str) -> None:
         """Wait until one answer more is here, or the first error, or all."""
         if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
@@ -288,8 +318,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     ) -> Any:
         """Wait and return the result; raise RemoteError, CompositeError or EngineError.
 
-        TimeoutError after ``timeout`` seconds. With ``return_exceptions``, errors stand in the
-        result; with ``return_when=FIRST_EXCEPTION`` the first error is raised at once.
+        TimeoutError after ``timeout`` seconds. An engine that dies ends the wait at once, whatever
+        the others do: they may be waiting for it. With ``return_exceptions``, errors stand in the
+        result, all of them; with ``return_when=FIRST_EXCEPTION`` the first error is raised at once.
         """
         if return_when in (FIRST_EXCEPTION, FIRST_COMPLETED):
             self._wait_some(timeout, return_when)
@@ -298,10 +329,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                     failed = self._load(position)
                     assert failed is not None
                     raise self._failure([failed])
-        if not self._wait(timeout):
-            raise TimeoutError("Result not ready.")
         if return_exceptions is None:
             return_exceptions = self._return_exceptions
+        wait = self._wait if return_exceptions else self._wait_result
+        if not wait(timeout):
+            raise TimeoutError("Result not ready.")
+        if not return_exceptions:
+            self._raise_lost()
         return self._outcome(return_exceptions)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -527,7 +561,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
 
     def _suffices(self, done: int, return_when: str) -> bool:
         """Whether a wait with ``return_when`` ends with so many answers."""
-        if done >= len(self._slots):
+        if done >= len(self._slots) or self._is_lost():
             return True
         if return_when == FIRST_EXCEPTION:
             return self._has_failed()

@@ -308,6 +308,7 @@ class ParallelMagics:
 
     def _finish(self, result: Any, live: bool, groupby: str) -> None:
         """Show what has not been shown, raise what went wrong."""
+        result._raise_lost()
         if live:
             if not result.successful():
                 raise error.AlreadyDisplayedError(result.exception())
@@ -395,7 +396,7 @@ class _Waiting:
         self.bar = Bar("%px", self.task.n, after=progress_after)
 
     def wait(self) -> None:
-        """Return when every engine has answered."""
+        """Return when every engine has answered, or one has died."""
         interrupts = 0
         with self.bar:
             while True:
@@ -430,7 +431,7 @@ class _Waiting:
                 return bool(task.done())
         if task.wait_any(seen, wait) and task.n_done() > seen and not task.done():
             task.wait(0.25)  # equal errors of engines that fail together are shown once
-        return bool(task.done())
+        return bool(task.done() or task.lost())
 
     def _show(self) -> None:
         for engine, message in self.task.take_output():

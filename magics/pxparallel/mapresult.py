@@ -172,9 +172,9 @@ class AsyncMapResult(AsyncResult):
             while not self.done() and left_until(soon) and left_until(end) != 0.0:
                 waits = [left for left in (left_until(soon), left_until(end)) if left is not None]
                 self._wait_change(self._answers(), min(waits))
-                if self._on_error == "stop" and self._has_failed():
+                if self._ends_early():
                     break
-            if not self.done() and not (self._on_error == "stop" and self._has_failed()):
+            if not self.done() and not self._ends_early():
                 when = FIRST_EXCEPTION if self._on_error == "stop" else ALL_COMPLETED
                 left = left_until(end)
                 self.wait_interactive(timeout=-1 if left is None else left, return_when=when)
@@ -189,6 +189,9 @@ class AsyncMapResult(AsyncResult):
                 f"the map was stopped after {limit:g} seconds, with {done} of "
                 f"{len(self)} items done"
             ) from None
+
+    def _ends_early(self) -> bool:
+        return self._is_lost() or (self._on_error == "stop" and self._has_failed())
 
     def _shows_progress(self) -> bool:
         ipython = sys.modules.get("IPython")

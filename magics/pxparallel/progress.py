@@ -6,6 +6,9 @@ import sys
 import time
 from typing import Any
 
+REDRAW_SECONDS = 0.5
+"""How often a bar is drawn while nothing changes: its clock goes on."""
+
 
 class Bar:
     """``with Bar("f", 10) as bar: bar.update(3)``; shown after ``after`` seconds, never if < 0."""
@@ -19,6 +22,7 @@ class Bar:
         self.after = after
         self._start = time.monotonic()
         self._bar: Any = None
+        self._drawn = 0.0
 
     def __enter__(self) -> Bar:
         return self
@@ -43,23 +47,27 @@ class Bar:
         if self._bar is None:
             if time.monotonic() - self._start < self.after or (done >= self.total and self.after):
                 return
-            self._bar = self._make(done)
+            self._bar = self._make()
             if self._bar is None:
                 self.after = -1
                 return
-        self._bar.n = done
-        self._bar.refresh()
+        now = time.monotonic()
+        if done != self._bar.n or now - self._drawn >= REDRAW_SECONDS:
+            self._bar.n = done
+            self._bar.refresh()
+            self._drawn = now
 
-    def _make(self, done: int) -> Any:
+    def _make(self) -> Any:
         try:
             from tqdm import tqdm
         except ImportError:
             return None
-        return tqdm(
+        bar = tqdm(
             desc=self.description,
             total=self.total,
-            initial=done,
             unit=self.unit,
             file=sys.stdout,
             dynamic_ncols=True,
         )
+        bar.start_t = time.time() - (time.monotonic() - self._start)
+        return bar

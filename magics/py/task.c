@@ -118,6 +118,28 @@ static PyObject *task_wait_any(PyObject *object, PyObject *args, PyObject *kwarg
     return wait_result(task, &want, timeout);
 }
 
+static PyObject *task_wait_whole(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    px_task *task = task_of(object);
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait_whole", names, &timeout)) {
+        return NULL;
+    }
+    const px_want want = {.task = task, .slot = PX_WANT_WHOLE};
+    return wait_result(task, &want, timeout);
+}
+
+static PyObject *task_lost(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    px_task *task = task_of(object);
+    px_task_lock(task);
+    bool lost = task->lost;
+    px_task_unlock(task);
+    return PyBool_FromLong(lost);
+}
+
 static px_module *module_of(PyObject *object)
 {
     return px_module_of(Py_TYPE(object));
@@ -477,6 +499,9 @@ static PyMethodDef task_methods[] = {
      "Wait for all slots, or for one; False on time-out."},
     {"wait_any", (PyCFunction)(void (*)(void))task_wait_any, METH_VARARGS | METH_KEYWORDS,
      "Wait until n_done() > seen or output is queued; False on time-out."},
+    {"wait_whole", (PyCFunction)(void (*)(void))task_wait_whole, METH_VARARGS | METH_KEYWORDS,
+     "Wait for all slots, or until one of them was lost; False on time-out."},
+    {"lost", task_lost, METH_NOARGS, "True when an engine died with its part of the task."},
     {"reply", task_reply, METH_O, "The reply of a slot; None while pending."},
     {"buffers", task_buffers, METH_O, "The buffers of a reply, no JSON read; None while pending."},
     {"status", task_status, METH_O, "\"pending\", \"ok\", \"error\" or \"aborted\"."},

@@ -80,6 +80,38 @@ def test_fault__engine_killed_while_it_runs(one, rc):
         view.apply_sync(lambda: 1)
 
 
+@pytest.mark.parametrize("call", ["apply", "map", "get"])
+def test_fault__a_death_ends_the_wait_for_all(one, rc, call):
+    """The others may be waiting for the dead one: what they do is no reason to hang."""
+    view = rc[:]
+    view.execute("import time, pathlib", block=True)
+
+    def begin(path):
+        pathlib.Path(path).touch()  # noqa: F821
+        time.sleep(600)  # noqa: F821
+
+    signs = [f"{os.environ['PX_RUNTIME_DIR']}/began-{k}" for k in range(2)]
+
+    def kill():
+        wait_for(lambda: all(map(os.path.exists, signs)), "both engines work")
+        for sign in signs:
+            os.unlink(sign)
+        one.kill_engine(1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(px.EngineError, match="SIGKILL") as caught:
+        if call == "map":
+            view.map_sync(begin, signs)
+        view.scatter("path", signs, flatten=True, block=True)
+        ar = view.apply_async(begin, px.Reference("path"))
+        if call == "get":
+            ar.get()
+        view.apply_sync(lambda: time.sleep(600))  # noqa: F821
+    killer.join()
+    assert "still at work: 0" in caught.value.__notes__[0]
+
+
 def test_fault__engine_that_kills_itself(rc):
     with pytest.raises(px.EngineError, match="engine 0") as caught:
         rc[0].apply_sync(os._exit, 3)
