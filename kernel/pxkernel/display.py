@@ -21,7 +21,7 @@ from pxkernel.jsonpack import dumps
 _DISPLAY_TOPIC = b"display_data"
 
 
-class Outgoing:
+class Outgoing(messages.ParentSetter):
     """What publisher and display hook share: hooks, parents, and the names libraries look for."""
 
     _hook_storage: threading.local | None = None
@@ -80,18 +80,6 @@ class Outgoing:
     @parent_header.setter
     def parent_header(self, header: dict[str, Any]) -> None:
         messages.set_parent(header)
-
-    def set_parent(self, parent: dict[str, Any]) -> None:
-        """What this thread or task shows belongs to ``parent`` (a message) from now on."""
-        messages.set_parent(parent)
-
-    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
-        """``set_parent`` with a token for ``reset_thread_parent``."""
-        return messages.set_parent(parent)
-
-    def reset_thread_parent(self, token: Any) -> None:
-        """Undo the ``set_thread_parent`` that gave ``token``."""
-        messages.reset_parent(token)
 
     @property
     def session(self) -> Any:

@@ -110,3 +110,19 @@ def set_parent(message: dict[str, Any] | None) -> Any:
 def reset_parent(token: Any) -> None:
     """Undo the ``set_parent`` that gave ``token``."""
     _kernel.reset_parent(token)
+
+
+class ParentSetter:
+    """What streams, display publisher and shell share: whose outputs those made here are."""
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """All outputs of this thread or task belong to ``parent`` (a message) from now on."""
+        set_parent(parent)
+
+    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
+        """``set_parent`` with a token for ``reset_thread_parent``."""
+        return set_parent(parent)
+
+    def reset_thread_parent(self, token: Any) -> None:
+        """Undo the ``set_thread_parent`` that gave ``token``."""
+        reset_parent(token)

@@ -43,7 +43,7 @@ _ENVIRONMENT = {
 }
 
 
-class ZMQInteractiveShell(InteractiveShell):
+class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     """The shell behind ``get_ipython()`` in this kernel."""
 
     displayhook_class = Type(ZMQShellDisplayHook)
@@ -239,18 +239,6 @@ class ZMQInteractiveShell(InteractiveShell):
     def get_parent(self) -> dict[str, Any]:
         """The request that outputs made here belong to."""
         return messages.get_parent()
-
-    def set_parent(self, parent: dict[str, Any]) -> None:
-        """All outputs of this thread or task belong to ``parent`` from now on."""
-        messages.set_parent(parent)
-
-    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
-        """``set_parent`` with a token for ``reset_thread_parent``."""
-        return messages.set_parent(parent)
-
-    def reset_thread_parent(self, token: Any) -> None:
-        """Undo the ``set_thread_parent`` that gave ``token``."""
-        messages.reset_parent(token)
 
     # --- child processes and event loops ----------------------------------------------------------
     def system_piped(self, cmd: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pxkernel import _kernel, messages
 
 
-class OutStream(_kernel.Stream):
+class OutStream(messages.ParentSetter, _kernel.Stream):
     """Text goes straight to the I/O thread, which sends it in pieces; parents as for displays."""
 
     __module__ = "ipykernel.iostream"
@@ -37,18 +37,6 @@ class OutStream(_kernel.Stream):
     @parent_header.setter
     def parent_header(self, header: dict[str, Any]) -> None:
         messages.set_parent(header)
-
-    def set_parent(self, parent: dict[str, Any]) -> None:
-        """What this thread or task writes belongs to ``parent`` from now on."""
-        messages.set_parent(parent)
-
-    def set_thread_parent(self, parent: dict[str, Any]) -> Any:
-        """``set_parent`` with a token for ``reset_thread_parent``."""
-        return messages.set_parent(parent)
-
-    def reset_thread_parent(self, token: Any) -> None:
-        """Undo the ``set_thread_parent`` that gave ``token``."""
-        messages.reset_parent(token)
 
     def _is_master_process(self) -> bool:
         return os.getpid() == self._pid
