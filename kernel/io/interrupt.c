@@ -37,6 +37,7 @@ bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns
     // One that came before the request is not meant for it.
     bool pending = interrupt->booting && interrupt->pending > posted;
     interrupt->busy = true;
+    interrupt->sent = false;
     interrupt->running = running;
     interrupt->booting = false;
     interrupt->pending = 0;
@@ -44,12 +45,14 @@ bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns
     return pending;
 }
 
-void px_interrupt_end(px_interrupt *interrupt)
+bool px_interrupt_end(px_interrupt *interrupt)
 {
     (void)pthread_mutex_lock(&interrupt->lock);
+    bool sent = interrupt->sent;
     interrupt->busy = false;
     interrupt->running = NULL;
     (void)pthread_mutex_unlock(&interrupt->lock);
+    return sent;
 }
 
 bool px_interrupt_busy(px_interrupt *interrupt)
@@ -84,6 +87,7 @@ void px_interrupt_unlock(px_interrupt *interrupt)
 // send_signal interrupts what runs. Lock held.
 static px_err send_signal(px_interrupt *interrupt, bool group)
 {
+    interrupt->sent = true;
     if (group && getpgrp() == getpid()) {
         return kill(0, SIGINT) == 0 ? PX_OK : px_err_from_errno(errno);
     }

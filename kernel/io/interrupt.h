@@ -14,6 +14,7 @@ typedef struct px_interrupt {
     pthread_mutex_t lock;
     pthread_t main;           // the thread that runs Python
     bool busy;                // a request runs
+    bool sent;                // a signal was sent for it
     bool booting;             // no request has run yet: an interrupt waits for the first
     px_ns pending;            // when an interrupt came while booting; 0: none did
     const px_parent *running; // the request that is busy; compared, not kept
@@ -25,8 +26,8 @@ px_err px_interrupt_init(px_interrupt *interrupt);
 // interrupted before it began. px-main.
 bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns posted);
 // px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on
-// its way. px-main.
-void px_interrupt_end(px_interrupt *interrupt);
+// its way if true is returned: some were sent. px-main.
+bool px_interrupt_end(px_interrupt *interrupt);
 bool px_interrupt_busy(px_interrupt *interrupt);
 // px_interrupt_show says that `busy` of parent is out, or with NULL that its `idle` is about to be
 // posted. px-main.

@@ -121,6 +121,16 @@ def pump() -> None:
     """
 
 def set_dispatch(dispatch: Callable[[Request], Awaitable[None] | None]) -> None: ...
+def set_apply(
+    value: Callable[[Request, Any], None],
+    wait: Callable[[Request, Any], Awaitable[None]],
+    error: Callable[[Request, BaseException], None],
+) -> None:
+    """Serve ``apply_request``s of one pickle in C: ``(function, args, kwargs)`` is called and a
+    plain result answered. ``value`` answers with others, ``error`` with what was raised;
+    ``wait`` gives the task that awaits a coroutine and answers.
+    """
+
 def set_language_info(kernel_info: bytes) -> None:
     """Replace the content of kernel_info_reply (JSON object) that C serves; C has its own
     answer until then.

@@ -51,13 +51,26 @@ def handle(request: Any, shell: Any) -> asyncio.Task[None] | None:
             raise ValueError("an apply_request needs its function in a buffer")
         result = function(*args, **kwargs)
         if type(result) is CoroutineType:
-            task = shell.kernel.create_task(_finish(request, shell, result))
-            _kernel.interrupt_async(task.cancel)
-            return task
+            return _begin(request, shell, result)
         _answer(request, result)
     except BaseException as error:
         _fail(request, shell, error)
     return None
+
+
+def install(shell: Any) -> None:
+    """Have C serve the usual request (one pickle, plain data as its result) without coming here."""
+    _kernel.set_apply(
+        _answer,
+        lambda request, coroutine: _begin(request, shell, coroutine),
+        lambda request, error: _fail(request, shell, error),
+    )
+
+
+def _begin(request: Any, shell: Any, coroutine: CoroutineType[Any, Any, Any]) -> asyncio.Task[None]:
+    task: asyncio.Task[None] = shell.kernel.create_task(_finish(request, shell, coroutine))
+    _kernel.interrupt_async(task.cancel)
+    return task
 
 
 async def _finish(request: Any, shell: Any, result: Any) -> None:

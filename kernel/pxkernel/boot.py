@@ -63,6 +63,10 @@ def run() -> int:
     _kernel.set_language_info(dumps(kernel.kernel_info))
     _kernel.set_exit(lambda restart: kernel.main_loop.stop())
     _kernel.set_dispatch(kernel.dispatch)
+    if _kernel.engine_id >= 0:
+        from pxkernel import apply
+
+        apply.install(shell)
     _kernel.set_side(kernel.serve_side)
     gc.freeze()
     gc.enable()

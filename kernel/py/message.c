@@ -442,9 +442,11 @@ static px_bytes *own_metadata(const px_request *request, px_slice status, px_sli
 {
     PX_AUTO_BUF text = {0};
     px_bytes *bytes = NULL;
-    px_buf_printf(&text,
-                  "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":",
-                  request->started, px_kernel_current->config.ident);
+    px_buf_append_str(&text, "{\"started\":\"");
+    px_buf_append_str(&text, request->started);
+    px_buf_append_str(&text, "\",\"dependencies_met\":true,\"engine\":\"");
+    px_buf_append_str(&text, px_kernel_current->config.ident);
+    px_buf_append_str(&text, "\",\"status\":");
     px_buf_append_slice(&text, status.size > 0 ? status : PX_SLICE_LITERAL("\"ok\""));
     const uint8_t *open = given.size > 0 ? memchr(given.data, '{', given.size) : NULL;
     size_t rest = open != NULL ? given.size - (size_t)(open + 1 - given.data) : 0;
@@ -478,6 +480,18 @@ static void set_metadata(px_request_object *self, px_out *out, px_bytes *given)
     px_bytes_unref(given);
 }
 
+void px_py_reply(px_request_object *self, px_bytes *content, px_bytes *metadata, px_frames *frames)
+{
+    px_out *out = px_out_new(PX_OUT_REPLY, self->request->parent);
+    out->channel = self->request->channel;
+    out->content = content;
+    px_frames_move(&out->frames, frames);
+    set_metadata(self, out, metadata);
+    px_reply_type(self->request->message->msg_type, out->msg_type, sizeof(out->msg_type));
+    px_out_free(self->reply);
+    self->reply = out;
+}
+
 static PyObject *request_reply(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"content", "metadata", "buffers", "msg_type", NULL};
@@ -490,26 +504,24 @@ static PyObject *request_reply(PyObject *object, PyObject *args, PyObject *kwarg
                                      &buffers, &msg_type)) {
         return NULL;
     }
-    px_out *out = px_out_new(PX_OUT_REPLY, self->request->parent);
-    out->channel = self->request->channel;
-    out->content = px_py_json_bytes(content);
-    if (out->content == NULL || px_py_frames(buffers, &out->frames) < 0) {
-        px_out_free(out);
+    px_frames frames = {0};
+    px_bytes *json = px_py_json_bytes(content);
+    if (json == NULL || px_py_frames(buffers, &frames) < 0) {
+        px_bytes_unref(json);
+        px_frames_done(&frames);
         return NULL;
     }
     px_bytes *given = metadata != Py_None ? px_py_json_bytes(metadata) : NULL;
     if (given == NULL && PyErr_Occurred()) {
-        px_out_free(out);
+        px_bytes_unref(json);
+        px_frames_done(&frames);
         return NULL;
     }
-    set_metadata(self, out, given);
+    px_py_reply(self, json, given, &frames);
     if (msg_type != NULL) {
+        px_out *out = self->reply;
         (void)snprintf(out->msg_type, sizeof(out->msg_type), "%s", msg_type);
-    } else {
-        px_reply_type(self->request->message->msg_type, out->msg_type, sizeof(out->msg_type));
     }
-    px_out_free(self->reply);
-    self->reply = out;
     Py_RETURN_NONE;
 }
 

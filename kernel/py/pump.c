@@ -33,6 +33,7 @@ static px_request_object *async_request; // its handler is a task that has not e
 static bool busy;
 static bool aborting;
 static bool nudged;
+static bool armed; // SIGINT interrupts; stays so from one small call to the next (leave)
 
 bool px_py_busy(void)
 {
@@ -221,11 +222,32 @@ static void finish(px_kernel *kernel, px_request_object *object, PyObject *error
     Py_DECREF((PyObject *)object);
 }
 
-// leave ends what arm began: no interrupt for this request from here on.
-static void leave(px_kernel *kernel)
+static void disarm(void)
 {
-    px_interrupt_end(&kernel->interrupt);
-    px_py_signals_fence();
+    if (armed) {
+        px_py_signals_fence();
+        armed = false;
+    }
+}
+
+// next_is_call tells if the next request is an engine's call, as request was.
+static bool next_is_call(const px_kernel *kernel, const px_request *request)
+{
+    const px_letter *next = shell_queue.first;
+    return kernel->config.engine && request->message->type == PX_MSG_APPLY_REQUEST &&
+           next != NULL && control_queue.first == NULL && async_request == NULL &&
+           PX_CONTAINER(next, px_request, letter)->message->type == PX_MSG_APPLY_REQUEST;
+}
+
+// leave ends what arm began: no interrupt for this request from here on. The fence is several
+// system calls; between two calls of an engine it is left out when no signal was sent for the first
+// (one from outside has no addressee: it interrupts whatever runs).
+static void leave(px_kernel *kernel, bool call_follows)
+{
+    bool sent = px_interrupt_end(&kernel->interrupt);
+    if (sent || !call_follows) {
+        disarm();
+    }
     busy = false;
 }
 
@@ -271,8 +293,9 @@ static void abort_queued(px_kernel *kernel)
 static void end_request(px_kernel *kernel, px_request_object *object, PyObject *error)
 {
     px_interrupt_show(&kernel->interrupt, NULL);
+    bool call_follows = next_is_call(kernel, object->request);
     finish(kernel, object, error, px_io_wants_statuses(kernel->io));
-    leave(kernel);
+    leave(kernel, call_follows);
     if (aborting) {
         abort_queued(kernel);
     }
@@ -356,8 +379,11 @@ PyObject *px_py_take_error(const char *event)
     return error;
 }
 
-static PyObject *call_dispatch(const px_request_object *object)
+static PyObject *call_dispatch(px_request_object *object)
 {
+    if (px_py_applies(object)) {
+        return px_py_apply(object);
+    }
     if (px_py.dispatch == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "set_dispatch was not called");
         return NULL;
@@ -374,10 +400,13 @@ static void serve(px_kernel *kernel, px_request *request)
         return;
     }
     busy = true;
-    px_py_signals_arm(request->message->type == PX_MSG_EXECUTE_REQUEST);
+    if (!armed) {
+        px_py_signals_arm(request->message->type == PX_MSG_EXECUTE_REQUEST);
+        armed = true;
+    }
     bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent, request->posted);
     if (!px_waiting_begin(&kernel->waiting, request)) {
-        leave(kernel); // taken back, and answered
+        leave(kernel, false); // taken back, and answered
         Py_DECREF((PyObject *)object);
         return;
     }
@@ -534,6 +563,9 @@ static PyObject *pump(PyObject *module, PyObject *unused)
             }
             break;
         }
+    }
+    if (async_request == NULL) {
+        disarm(); // the loop's own code comes next
     }
     Py_RETURN_NONE;
 }

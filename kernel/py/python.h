@@ -72,7 +72,10 @@ int px_py_parent_of(PyObject *object, PyObject **ret_hold, px_parent **ret_paren
 // px_py_current gives a new reference to the Parent that output belongs to here, or None.
 PyObject *px_py_current(void);
 px_request_object *px_py_request_new(px_request *request); // takes request
-PyObject *px_py_json(px_slice text);                       // parsed
+// px_py_reply gives a request its reply, instead of one given before. Takes content and metadata
+// (NULL: none), and what is in frames.
+void px_py_reply(px_request_object *self, px_bytes *content, px_bytes *metadata, px_frames *frames);
+PyObject *px_py_json(px_slice text); // parsed
 // px_py_bytes makes px_bytes of an object with a buffer: small ones copied, large ones referenced.
 px_bytes *px_py_bytes(PyObject *object);
 // px_py_text_bytes lends the bytes of an ASCII string.
@@ -91,7 +94,13 @@ void px_py_child_flush(void);
 
 // publish.c, stdin.c, pump.c: functions of the module
 extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[],
-    px_py_side_methods[], px_py_signals_methods[];
+    px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[];
+
+// apply.c
+// px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.
+bool px_py_applies(const px_request_object *object);
+// px_py_apply serves it as Python's dispatch would: None, the task that will answer, or NULL.
+PyObject *px_py_apply(px_request_object *object);
 
 // pump.c
 bool px_py_busy(void);
