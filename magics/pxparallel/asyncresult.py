@@ -106,22 +106,27 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return_exceptions: bool = False,
     ) -> None:
         # Not Future.__init__: its parts are made when they are used, see _condition.
-        count = len(slots)
         self._client = client
         self._slots = slots
         self._single = single
         self._fname = name
         self._decode = decode
         self._return_exceptions = return_exceptions
-        self._values: list[Any] = [None] * count
-        self._errors: list[BaseException | None] = [None] * count
-        self._loaded = [False] * count
-        self._tasks = [slots[0][0]] if count == 1 else _tasks_of(slots)
         # Waiting for tasks is cheaper than for slots, but must not wait for others' slots.
-        self._whole = sum(task.n for task in self._tasks) == count
-        self._cancel_asked = False
-        self._lock: threading.Condition | None = None
+        if len(slots) == 1:
+            task = slots[0][0]
+            self._tasks: Sequence[Any] = (task,)
+            self._whole = task.n == 1
+        else:
+            self._tasks = _tasks_of(slots)
+            self._whole = sum(task.n for task in self._tasks) == len(slots)
 
+    # There may be a hundred thousand that wait: what they need later is made later (_make_room).
+    _values: Sequence[Any] = ()
+    _errors: Sequence[BaseException | None] = ()
+    _loaded: Sequence[bool] = ()
+    _cancel_asked = False
+    _lock: threading.Condition | None = None
     _announced = False
     _in_chunks = False
     owner = True
@@ -235,6 +240,10 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         failed.add_note(f"still at work: {error.engines_text(running)}; abort() stops that")
         raise failed
 
+    def _is_there(self) -> bool:
+        """Whether it is one task that is done: ``done()`` for the usual case, and quick."""
+        return self._whole and len(self._tasks) == 1 and self._tasks[0].done()
+
     def _wait_some(self, timeout: float | None, return_when: str) -> None:
         """Wait until one answer more is here, or the first error, or all."""
         if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
@@ -273,8 +282,16 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         raise KeyboardInterrupt from None
 
     # --- results -------------------------------------------------------------------------------
+    def _make_room(self) -> None:
+        count = len(self._slots)
+        self._values = [None] * count
+        self._errors = [None] * count
+        self._loaded = [False] * count
+
     def _load(self, position: int) -> BaseException | None:
         """Take in one answer, which must be here; its error, or None."""
+        if not self._loaded:
+            self._make_room()
         if self._loaded[position]:
             return self._errors[position]
         task, index = self._slots[position]
@@ -291,6 +308,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return self._errors[position]
 
     def _outcome(self, return_exceptions: bool) -> Any:
+        if len(self._slots) == 1 and self._load(0) is None:
+            return self._combine(self._values)
         errors = [self._load(position) for position in range(len(self._slots))]
         failed = [one for one in errors if one is not None]
         if failed and not return_exceptions:
@@ -301,7 +320,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             [value if one is None else one for value, one in zip(self._values, errors, strict=True)]
         )
 
-    def _combine(self, values: list[Any]) -> Any:
+    def _combine(self, values: Sequence[Any]) -> Any:
         """Answers of all engines → the result."""
         return values[0] if self._single else list(values)
 
@@ -331,6 +350,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                     raise self._failure([failed])
         if return_exceptions is None:
             return_exceptions = self._return_exceptions
+        if self._is_there():
+            return self._outcome(return_exceptions)
         wait = self._wait if return_exceptions else self._wait_result
         if not wait(timeout):
             raise TimeoutError("Result not ready.")

@@ -379,7 +379,7 @@ class Client:
             for result in self._results.living()
             for position, msg in enumerate(result.msg_ids)
             if result._slots[position][0].slot_done(result._slots[position][1])
-            and not result._loaded[position]
+            and not (result._loaded and result._loaded[position])
         }
 
     @property

@@ -69,7 +69,7 @@ class AsyncMapResult(AsyncResult):
         pairs = zip(self._sizes, self._slots, strict=True)
         return sum(size for size, (task, index) in pairs if task.slot_done(index))
 
-    def _combine(self, values: list[Any]) -> Any:
+    def _combine(self, values: Sequence[Any]) -> Any:
         parts = [[value] if isinstance(value, BaseException) else value for value in values]
         return self._joiner.join(parts)
 

@@ -74,17 +74,19 @@ class Results:
     """The last 10,000 asynchronous calls: their ids, and their results while somebody has them."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[Any, list[Any]]] = deque(maxlen=10_000)
+        self._calls: deque[tuple[Any, tuple[Any, ...]]] = deque(maxlen=10_000)
 
-    def add(self, call: tuple[Any, list[Any]]) -> None:
+    def add(self, call: tuple[Any, tuple[Any, ...]]) -> None:
         """Note a call, described by ``describe``."""
         self._calls.append(call)
 
     @staticmethod
-    def describe(result: Any) -> tuple[Any, list[Any]]:
+    def describe(result: Any) -> tuple[Any, tuple[Any, ...]]:
         """A call without what it holds: a weak reference, ids and engines of its tasks."""
-        tasks = [(task.msg_id, task.targets, task.id) for task in result._tasks]
-        return weakref.ref(result), tasks
+        tasks = result._tasks
+        if len(tasks) == 1:
+            return weakref.ref(result), (tasks[0].described(),)
+        return weakref.ref(result), tuple(task.described() for task in tasks)
 
     def living(self) -> list[Any]:
         """Results that somebody still refers to, oldest first."""

@@ -491,7 +491,30 @@ static PyObject *get_submitted(PyObject *object, void *unused)
     return PyFloat_FromDouble(task_of(object)->submitted);
 }
 
+static PyObject *task_described(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    PyObject *const parts[] = {get_msg_id(object, NULL), get_targets(object, NULL),
+                               get_id(object, NULL)};
+    PyObject *described = PyTuple_New(3);
+    bool whole = described != NULL;
+    for (Py_ssize_t i = 0; i < 3; i++) {
+        whole = whole && parts[i] != NULL;
+        if (described != NULL) {
+            PyTuple_SET_ITEM(described, i, parts[i]);
+        } else {
+            Py_XDECREF(parts[i]);
+        }
+    }
+    if (!whole) {
+        Py_XDECREF(described);
+        return NULL;
+    }
+    return described;
+}
+
 static PyMethodDef task_methods[] = {
+    {"described", task_described, METH_NOARGS, "(msg_id, targets, id): what is noted of it."},
     {"done", task_done, METH_NOARGS, "True when all slots are filled."},
     {"n_done", task_n_done, METH_NOARGS, "How many slots are filled."},
     {"slot_done", task_slot_done, METH_O, "True when this slot is filled."},
