@@ -58,8 +58,8 @@ static PyObject *call(const px_request_object *object)
 {
     const px_message *message = object->request->message;
     px_slice slice = px_frames_get(&message->frames, message->first_buffer);
-    PX_AUTO_PY PyObject *view = PyMemoryView_FromMemory(
-        (char *)(uintptr_t)slice.data, (Py_ssize_t)slice.size, PyBUF_READ);
+    PX_AUTO_PY PyObject *view =
+        PyMemoryView_FromMemory((char *)(uintptr_t)slice.data, (Py_ssize_t)slice.size, PyBUF_READ);
     PX_AUTO_PY PyObject *parts = view != NULL ? PyObject_CallOneArg(loads, view) : NULL;
     PyObject *function = NULL;
     PyObject *args = NULL;
@@ -67,8 +67,8 @@ static PyObject *call(const px_request_object *object)
     if (parts == NULL) {
         return NULL;
     }
-    if (!PyTuple_Check(parts) || !PyArg_ParseTuple(parts, "OO!O!", &function, &PyTuple_Type, &args,
-                                                   &PyDict_Type, &kwargs)) {
+    if (!PyTuple_Check(parts) ||
+        !PyArg_ParseTuple(parts, "OO!O!", &function, &PyTuple_Type, &args, &PyDict_Type, &kwargs)) {
         PyErr_SetString(PyExc_ValueError, "an apply_request pickles (function, args, kwargs)");
         return NULL;
     }
@@ -84,9 +84,9 @@ static PyObject *settle(px_request_object *object, PyObject *value)
     if (!is_plain(value)) {
         return PyObject_CallFunctionObjArgs(on_value, (PyObject *)object, value, NULL);
     }
-    PX_AUTO_PY PyObject *pickled =
-        value == Py_None ? Py_NewRef(none_pickle)
-                         : PyObject_CallFunctionObjArgs(dumps, value, protocol, NULL);
+    PX_AUTO_PY PyObject *pickled = value == Py_None
+                                       ? Py_NewRef(none_pickle)
+                                       : PyObject_CallFunctionObjArgs(dumps, value, protocol, NULL);
     if (pickled == NULL) {
         return NULL;
     }

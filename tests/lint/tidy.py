@@ -2,25 +2,59 @@
 
     tests/lint/tidy.py BUILD_FOLDER JOBS
 
-A file that has not changed since it was last found clean, nor any header of ours, is not read
-again: a stamp per file in the build folder remembers.
+A file is read again only when it, a header of ours that it includes, its compiler flags or the
+configuration have changed since it was last found clean. What is clean is remembered by content in
+the user's cache folder, so that a second checkout does not begin anew.
 """
 
 import hashlib
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from tree import TOP
 
+INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
-def _digest(paths: list[Path], salt: str = "") -> str:
-    digest = hashlib.sha256(salt.encode())
-    for path in paths:
-        digest.update(path.read_bytes())
+
+@cache
+def _read(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The digest of a file, and what it includes in quotes."""
+    text = path.read_bytes()
+    return hashlib.sha256(text).digest(), tuple(name.decode() for name in INCLUDE.findall(text))
+
+
+def _reached(source: Path, folders: list[Path]) -> set[Path]:
+    """The file, and every header of ours that it includes, however far."""
+    reached: set[Path] = set()
+    todo = [source]
+    while todo:
+        path = todo.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        for name in _read(path)[1]:
+            places = (folder / name for folder in (path.parent, *folders))
+            found = next((place for place in places if place.is_file()), None)
+            if found is not None:
+                todo.append(found.resolve())
+    return reached
+
+
+def _key(command: dict[str, str], source: Path, version: bytes) -> str:
+    """What the verdict on a file depends on, as a digest."""
+    flags = shlex.split(command["command"])
+    folders = [Path(flag[2:]) for flag in flags if flag.startswith("-I")]
+    digest = hashlib.sha256(version + (TOP / ".clang-tidy").read_bytes())
+    digest.update(" ".join(flags).replace(str(TOP), "").encode())
+    for path in sorted(_reached(source, folders)):
+        digest.update(str(path).replace(str(TOP), "").encode() + _read(path)[0])
     return digest.hexdigest()
 
 
@@ -46,14 +80,14 @@ def _new(output: str, told: set[str]) -> str:
 
 def main(build: Path, jobs: int) -> int:
     commands = json.loads((build / "compile_commands.json").read_text())
-    sources = sorted({Path(command["file"]) for command in commands})
-    headers = [p for p in sorted(TOP.rglob("*.h")) if not {"build", ".venv"} & set(p.parts)]
-    salt = _digest([TOP / ".clang-tidy", *headers])
-    stamps = build / "tidy"
-    stamps.mkdir(exist_ok=True)
+    by_source = {Path(command["file"]).resolve(): command for command in commands}
+    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    stamps = caches / "pxkernel" / "tidy"
+    stamps.mkdir(parents=True, exist_ok=True)
     todo = []
-    for source in sources:
-        stamp = stamps / _digest([source], salt + str(source))
+    for source, command in sorted(by_source.items()):
+        stamp = stamps / _key(command, source, version)
         if not stamp.exists():
             todo.append((source, stamp))
     bad = 0
