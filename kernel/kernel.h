@@ -90,6 +90,13 @@ void px_io_post(px_io *io, px_out *chain);
 bool px_io_wants_statuses(const px_io *io);
 // px_io_set_kernel_info replaces the content of kernel_info_reply. Takes content.
 void px_io_set_kernel_info(px_io *io, px_bytes *content);
+// px_io_set_output_limit: so many bytes of text does a cell show (io/flood.h); 0: all of it, -1: as
+// usual.
+void px_io_set_output_limit(px_io *io, long long most);
+void px_io_output_limits(px_io *io, size_t *ret_most, size_t *ret_burst, size_t *ret_tail);
+// px_io_spill writes text to a file of output, on the calling thread. missing: bytes of it that are
+// not shown. Appends a sentence that says so, and the content of a display_data message.
+void px_io_spill(px_io *io, px_slice text, uint64_t missing, px_buf *sentence, px_buf *note);
 // px_usage (io/usage.c) appends the content of usage_reply.
 void px_usage(px_buf *out);
 

@@ -20,6 +20,7 @@
 
 #define CHUNK ((size_t)65536)
 #define PAUSE (100 * UINT64_C(1000)) // ns without text after which somebody else may have written
+#define COPY_MOST ((size_t)1 << 20)  // bytes of one request that are also passed on
 #define ROUNDS 64 // chunks a drain reads at most: a writer that never stops must not keep us
 
 static px_err make_pipe(px_capture_pipe *pipe)
@@ -152,6 +153,19 @@ static void copy_on(int fd, const uint8_t *data, size_t size)
     }
 }
 
+// pass_on copies bytes to the original descriptor, which may be a server's log: not a flood of
+// them.
+static void pass_on(px_capture *capture, const px_capture_pipe *pipe, px_slice text)
+{
+    static const char end[] = "\n[pxkernel: more output of this cell is not copied here]\n";
+    size_t left = COPY_MOST - capture->copied;
+    copy_on(pipe->original_fd, text.data, text.size < left ? text.size : left);
+    if (text.size > left && left > 0) {
+        copy_on(pipe->original_fd, (const uint8_t *)end, sizeof(end) - 1);
+    }
+    capture->copied += text.size < left ? text.size : left;
+}
+
 // take_chunk reads once and posts what is whole. False when there is nothing more.
 static bool take_chunk(px_capture *capture, int which, px_parent *parent)
 {
@@ -162,7 +176,7 @@ static bool take_chunk(px_capture *capture, int which, px_parent *parent)
     if (n <= 0) {
         return n < 0 && errno == EINTR;
     }
-    copy_on(pipe->original_fd, data + pipe->n_tail, (size_t)n);
+    pass_on(capture, pipe, px_slice_of(data + pipe->n_tail, (size_t)n));
     size_t size = pipe->n_tail + (size_t)n;
     size_t rest = incomplete(data, size);
     px_outbox_write(capture->outbox, parent, which == 0 ? PX_STDOUT : PX_STDERR,
@@ -179,6 +193,10 @@ void px_capture_drain(px_capture *capture, bool end)
     }
     (void)pthread_mutex_lock(&capture->lock);
     px_parent *parent = px_outbox_current(capture->outbox);
+    if (capture->copied_for != parent) {
+        capture->copied_for = parent;
+        capture->copied = 0;
+    }
     for (int which = 0; which < 2; which++) {
         px_capture_pipe *pipe = &capture->pipes[which];
         for (int round = 0; round < ROUNDS && take_chunk(capture, which, parent); round++) {

@@ -3,7 +3,7 @@
 // Both become pipes. px-io reads them without the GIL, so a C call that holds the GIL may print
 // megabytes. Before anything else of a cell is posted the poster reads them too (px_capture_drain,
 // any thread), so order is true to a system call. Bytes go to the notebook as whole UTF-8
-// characters, and unchanged to the original descriptor.
+// characters, and the first MiB of a request unchanged to the original descriptor.
 #ifndef PX_KERNEL_CAPTURE_H
 #define PX_KERNEL_CAPTURE_H
 
@@ -29,6 +29,8 @@ typedef struct px_capture {
     pthread_mutex_t lock;
     px_outbox *outbox;
     px_capture_pipe pipes[2]; // stdout, stderr
+    const void *copied_for;   // the request whose bytes are counted; only compared
+    size_t copied;
     atomic_bool on;
     _Atomic px_ns last_text; // when Python last wrote
 } px_capture;

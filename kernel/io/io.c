@@ -71,9 +71,8 @@ static px_slice parent_header(const px_parent *to)
     return to != NULL ? px_bytes_slice(to->header) : (px_slice){0};
 }
 
-// send_now composes and sends. Sending lock held.
-static void send_now(px_io *io, px_channel channel, const px_parent *to, px_slice topic,
-                     px_outgoing *outgoing)
+void px_io_send_now(px_io *io, px_channel channel, const px_parent *to, px_slice topic,
+                    px_outgoing *outgoing)
 {
     outgoing->parent = parent_header(to);
     px_err err = io->transport->ops->send(io->transport, channel, to, topic, outgoing);
@@ -91,7 +90,7 @@ void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_out
         px_topic(&io->kernel->config, outgoing->msg_type, &topic);
     }
     (void)pthread_mutex_lock(&io->send_lock);
-    send_now(io, channel, to, px_buf_slice(&topic), &message);
+    px_io_send_now(io, channel, to, px_buf_slice(&topic), &message);
     (void)pthread_mutex_unlock(&io->send_lock);
 }
 
@@ -104,25 +103,6 @@ void px_io_status(px_io *io, const px_parent *to, const char *state)
     px_buf_printf(&content, "{\"execution_state\":\"%s\"}", state);
     px_io_send(io, PX_IOPUB, to,
                &(px_outgoing){.msg_type = "status", .content = px_buf_slice(&content)});
-}
-
-static void send_text(px_io *io, px_out *out)
-{
-    static const char *const names[] = {"stdout", "stderr"};
-    PX_AUTO_BUF content = {0};
-    PX_AUTO_BUF topic = {0};
-    px_slice text = out->whole != NULL ? px_bytes_slice(out->whole) : px_buf_slice(&out->text);
-    px_must(px_buf_reserve(&content, text.size + text.size / 16 + 64));
-    px_jsonw w = px_jsonw_to(&content);
-    px_jsonw_object(&w);
-    px_jsonw_key_string(&w, "name", names[out->stream]);
-    px_jsonw_key(&w, "text");
-    px_jsonw_slice(&w, text);
-    px_jsonw_end_object(&w);
-    px_buf_printf(&topic, "stream.%s", names[out->stream]);
-    px_must(px_buf_status(&content));
-    px_outgoing message = {.msg_type = "stream", .content = px_buf_slice(&content)};
-    send_now(io, PX_IOPUB, out->parent, px_buf_slice(&topic), &message);
 }
 
 static px_slice bytes_or_nothing(const px_bytes *bytes)
@@ -146,14 +126,14 @@ static void send_message(px_io *io, px_out *out)
     } else if (channel == PX_IOPUB) {
         px_topic(&io->kernel->config, out->msg_type, &topic);
     }
-    send_now(io, channel, out->parent, px_buf_slice(&topic), &message);
+    px_io_send_now(io, channel, out->parent, px_buf_slice(&topic), &message);
 }
 
 static void send_out(px_io *io, px_out *out)
 {
     switch (out->kind) {
     case PX_OUT_STREAM:
-        send_text(io, out);
+        px_floods_text(io, out);
         break;
     case PX_OUT_PUBLISH:
     case PX_OUT_REPLY:
@@ -177,22 +157,35 @@ static void send_out(px_io *io, px_out *out)
     }
 }
 
+// send_taken sends what was taken from the outbox. False: something has to wait for a file.
+static bool send_taken(px_io *io, bool flush)
+{
+    while (io->taken != NULL) {
+        px_out *out = io->taken;
+        if (!px_floods_before(io, out, flush)) {
+            return false;
+        }
+        io->taken = out->next;
+        send_out(io, out);
+        px_out_free(out);
+    }
+    return true;
+}
+
 // send_rounds empties the outbox as far as it lets go and answers when to look again. Sending lock
 // held.
 static px_ns send_rounds(px_io *io, bool flush)
 {
     px_ns due = 0;
     px_outbox *box = &io->kernel->outbox;
-    px_out *chain = px_outbox_take(box, px_now(), true, flush, &due);
-    while (chain != NULL) {
-        chain = px_outs_merge(chain);
-        while (chain != NULL) {
-            px_out *out = chain;
-            chain = out->next;
-            send_out(io, out);
-            px_out_free(out);
+    bool begin = true;
+    while (send_taken(io, flush)) {
+        io->taken = px_outs_merge(px_outbox_take(box, px_now(), begin, flush, &due));
+        begin = false;
+        px_room_wake(&box->room);
+        if (io->taken == NULL) {
+            break;
         }
-        chain = px_outbox_take(box, px_now(), false, flush, &due);
     }
     return due;
 }
@@ -212,6 +205,7 @@ void px_io_drain(px_io *io, bool flush)
     if (due != 0) {
         set_text_timer(io, due);
     }
+    px_floods_room(io);
 }
 
 static void outbox_ready(void *context, int events)
@@ -343,6 +337,7 @@ static void captured_ready(void *context, int events)
     (void)events;
     px_io *io = context;
     px_capture_drain(&io->kernel->capture, false);
+    px_floods_room(io);
 }
 
 // --- the thread ---------------------------------------------------------------------------------
@@ -374,10 +369,11 @@ static px_err add_sources(px_io *io)
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
         if (fd >= 0) {
-            PX_TRY(px_loop_add_fd(io->loop, "capture", fd, PX_READABLE, captured_ready, io, NULL));
+            PX_TRY(px_loop_add_fd(io->loop, "capture", fd, PX_READABLE, captured_ready, io,
+                                  &io->floods.capture[which]));
         }
     }
-    return PX_OK;
+    return px_floods_open(io);
 }
 
 static void *io_body(void *arg)
@@ -399,6 +395,7 @@ static void *io_body(void *arg)
         px_io_drain(io, true);
     }
     io->transport->ops->close(io->transport);
+    px_floods_close(io);
     return NULL;
 }
 

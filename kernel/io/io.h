@@ -3,6 +3,7 @@
 #ifndef PX_KERNEL_IO_H
 #define PX_KERNEL_IO_H
 
+#include "io/flood.h"
 #include "io/transport.h"
 #include "kernel.h"
 
@@ -13,6 +14,19 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+// px_floods is px-io's share in cells that print more than a page can hold; under send_lock.
+typedef struct px_floods {
+    bool off; // an engine: the notebook that shows its text has the limits
+    px_flood_limits limits;
+    px_spills *spills;
+    px_parent *active; // those that keep text back; references
+    px_timer *timer;   // their notes are due
+    bool armed;
+    unsigned notes; // how many there were
+    px_source *capture[2];
+    bool paused; // nothing is read from the capture pipes: there is no room
+} px_floods;
 
 struct px_io {
     px_kernel *kernel;
@@ -35,6 +49,8 @@ struct px_io {
     pthread_mutex_t info_lock;
     px_bytes *kernel_info; // content of kernel_info_reply; under info_lock
     atomic_bool lost;      // the other side is gone
+    px_out *taken;         // from the outbox, not yet sent; under send_lock
+    px_floods floods;
 };
 
 // px_io_start starts the thread and waits until the transport is open: bound, or connected and
@@ -52,6 +68,9 @@ void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_out
 void px_io_status(px_io *io, const px_parent *to, const char *state);
 // px_io_drain sends what the outbox lets go; with flush, everything.
 void px_io_drain(px_io *io, bool flush);
+// px_io_send_now composes and sends in order with the outbox. Sending lock held.
+void px_io_send_now(px_io *io, px_channel channel, const px_parent *to, px_slice topic,
+                    px_outgoing *outgoing);
 // px_topic writes the usual topic of a message type: `kernel.<ident>.status`, `display_data`, ….
 void px_topic(const px_config *config, const char *msg_type, px_buf *out);
 
@@ -62,6 +81,17 @@ void px_answer_default(const px_config *config, px_buf *out);
 
 // abort.c: px_abort_tasks serves abort_request.
 void px_abort_tasks(px_io *io, px_slice content);
+
+// floods.c: cells that print more than a page can hold. Sending lock held, except where noted.
+px_err px_floods_open(px_io *io); // before the loop runs
+void px_floods_close(px_io *io);  // after it
+// px_floods_text sends text, or as much of it as is to be shown. Takes what is in out.
+void px_floods_text(px_io *io, px_out *out);
+// px_floods_before does what comes before out: the end of a flood before the reply. False: a file
+// is not ready yet, px_io_drain is called when it is; with wait it is waited for.
+bool px_floods_before(px_io *io, const px_out *out, bool wait);
+// px_floods_room pauses and resumes the reading of captured output. px-io, without the lock.
+void px_floods_room(px_io *io);
 
 // side.c: px_side_offer gives a request to px-side when that is its place, or arms the timer that
 // may do so later. True: it was taken.

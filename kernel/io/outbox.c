@@ -56,8 +56,14 @@ px_err px_outbox_init(px_outbox *box)
     if (box->fd < 0) {
         return px_err_from_errno(errno);
     }
+    px_err err = px_room_init(&box->room);
+    if (err != PX_OK) {
+        (void)close(box->fd);
+        return err;
+    }
     if (pthread_mutex_init(&box->lock, NULL) != 0) {
         (void)close(box->fd);
+        px_room_done(&box->room);
         return PX_ENOMEM;
     }
     return PX_OK;
@@ -75,6 +81,7 @@ void px_outbox_done(px_outbox *box)
         (void)close(box->fd);
     }
     (void)pthread_mutex_destroy(&box->lock);
+    px_room_done(&box->room);
     box->fd = -1;
 }
 
@@ -137,6 +144,13 @@ static void wake_for_text(px_outbox *box, bool line)
     }
 }
 
+// add_queued counts text that came. Lock held, so a plain addition does.
+static void add_queued(px_outbox *box, size_t size)
+{
+    size_t before = atomic_load_explicit(&box->room.queued, memory_order_relaxed);
+    atomic_store_explicit(&box->room.queued, before + size, memory_order_relaxed);
+}
+
 static bool joins(const px_out *last, const px_parent *parent, px_stream_name stream, size_t size)
 {
     return last != NULL && last->kind == PX_OUT_STREAM && last->whole == NULL &&
@@ -157,6 +171,7 @@ void px_outbox_write(px_outbox *box, px_parent *parent, px_stream_name stream, p
     }
     px_buf_append_slice(&box->last->text, text);
     px_must(px_buf_status(&box->last->text));
+    add_queued(box, text.size);
     wake_for_text(box, text.data[text.size - 1] == '\n');
     (void)pthread_mutex_unlock(&box->lock);
 }
@@ -168,6 +183,7 @@ void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name str
     out->whole = text;
     (void)pthread_mutex_lock(&box->lock);
     append(box, out);
+    add_queued(box, px_bytes_slice(text).size);
     wake_for_text(box, true);
     (void)pthread_mutex_unlock(&box->lock);
 }
@@ -191,6 +207,15 @@ static px_ns text_due(px_outbox *box, px_ns now)
     return due;
 }
 
+static size_t text_in(const px_out *chain)
+{
+    size_t size = 0;
+    for (; chain != NULL; chain = chain->next) {
+        size += chain->whole != NULL ? px_bytes_slice(chain->whole).size : chain->text.size;
+    }
+    return size;
+}
+
 // take_until removes everything up to and including last.
 static px_out *take_until(px_outbox *box, px_out *last)
 {
@@ -201,6 +226,8 @@ static px_out *take_until(px_outbox *box, px_out *last)
         box->last = NULL;
     }
     box->last_firm = NULL;
+    size_t before = atomic_load_explicit(&box->room.queued, memory_order_relaxed);
+    atomic_store_explicit(&box->room.queued, before - text_in(chain), memory_order_relaxed);
     return chain;
 }
 

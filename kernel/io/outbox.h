@@ -8,6 +8,7 @@
 #define PX_KERNEL_OUTBOX_H
 
 #include "io/request.h"
+#include "io/room.h"
 
 #include "px/buf.h"
 #include "px/err.h"
@@ -66,6 +67,7 @@ typedef struct px_outbox {
     px_ns next_stream;  // when streams at the end may leave again
     px_ns first_text;   // when the first text at the end came
     px_parent *current; // whom captured output belongs to
+    px_room room;       // how much text waits, here and behind
 } px_outbox;
 
 px_err px_outbox_init(px_outbox *box);

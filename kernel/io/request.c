@@ -4,6 +4,7 @@
 
 #include "io/request.h"
 
+#include "io/flood.h"
 #include "io/need.h"
 
 #include <stdio.h>
@@ -56,6 +57,7 @@ void px_parent_unref(px_parent *parent)
     px_bytes_unref(parent->header);
     px_bytes_unref(parent->metadata);
     px_bytes_unref(parent->content);
+    px_flood_free(parent->flood);
     free(parent);
 }
 

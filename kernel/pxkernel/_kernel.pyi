@@ -189,6 +189,16 @@ def publish_raw(frames: Sequence[Any]) -> None:
     Kernel mode only.
     """
 
+def set_output_limit(most: int, /) -> None:
+    """Bytes of text that a cell shows; 0: all of it, -1: as usual."""
+
+def output_limits() -> tuple[int, int, int]:
+    """(most, burst, tail) in bytes; most 0: no limit."""
+
+def spill(text: str, missing: int, /) -> tuple[str, bytes]:
+    """Write ``text`` to a file of output; ``missing`` bytes of it are not shown. A sentence that
+    says so, and the content of a display_data message."""
+
 def flush_streams() -> None: ...
 def send_raw(channel: str, frames: Sequence[Any]) -> None:
     """Send ready-made frames on "shell", "control" or "stdin" (identities first). Kernel mode

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from pxkernel import _kernel, importhook, lean, preload, settings
+from pxkernel import _kernel, flood, importhook, lean, preload, settings
 
 lean.install()  # before IPython is imported
 
@@ -88,6 +88,7 @@ def _introduce(shell: ZMQInteractiveShell, kernel: IPythonKernel) -> None:
         shell.user_ns["__session__"] = name
     if _app is not None:
         _app.attach()
+    flood.start(shell.output_limit)
 
 
 def _startup(shell: ZMQInteractiveShell) -> None:

@@ -15,7 +15,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from traitlets import Bool
 
-from pxkernel import _kernel, messages
+from pxkernel import _kernel, flood, messages
 from pxkernel.jsonpack import dumps
 
 _DISPLAY_TOPIC = b"display_data"
@@ -49,6 +49,11 @@ class Outgoing(messages.ParentSetter):
         except ValueError:
             return False
         return True
+
+    def _send_note(self, note: bytes | None) -> None:
+        """Behind a value that was shortened: where all of it is."""
+        if note is not None:
+            _kernel.publish("display_data", note, topic=_DISPLAY_TOPIC)
 
     def _send(self, msg_type: str, content: dict[str, Any], topic: bytes | None = None) -> None:
         """Publish, by way of this thread's hooks."""
@@ -111,10 +116,12 @@ class ZMQDisplayPublisher(Outgoing, DisplayPublisher):
     ) -> None:
         """Show a mime bundle, or with ``update`` change one shown under the same display_id."""
         self._validate_data(data, metadata)
+        data, note = flood.shorten(data)
         if self.store_display_history:
             self._remember(data)
         content = {"data": data, "metadata": metadata or {}, "transient": transient or {}}
         self._send("update_display_data" if update else "display_data", content, _DISPLAY_TOPIC)
+        self._send_note(note)
 
     def _remember(self, data: dict[str, Any]) -> None:
         from IPython.core.history import HistoryOutput
@@ -137,10 +144,17 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
 
     topic: bytes | None = None
     msg: dict[str, Any] | None = None
+    _note: bytes | None = None
 
     def start_displayhook(self) -> None:
         """Begin a result."""
         self.msg = {"content": {"data": {}, "metadata": {}}}
+
+    def compute_format_data(self, result: Any) -> Any:
+        """The value's representations, none too long for a page or for what is remembered."""
+        data, metadata = super().compute_format_data(result)
+        data, self._note = flood.shorten(data)
+        return data, metadata
 
     def write_output_prompt(self) -> None:
         """Number it."""
@@ -156,8 +170,10 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
     def finish_displayhook(self) -> None:
         """Send it, unless there is nothing to show."""
         msg, self.msg = self.msg, None
+        note, self._note = self._note, None
         if msg is not None and msg["content"]["data"]:
             self._send("execute_result", msg["content"])
+            self._send_note(note)
 
 
 class ZMQDisplayHook:

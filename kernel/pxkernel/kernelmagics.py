@@ -13,12 +13,12 @@ from IPython.core import page
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
-from pxkernel import _kernel
+from pxkernel import _kernel, flood
 
 
 @magics_class
 class KernelMagics(Magics):
-    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave."""
+    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave, %output_limit."""
 
     @line_magic
     def edit(self, line: str = "", last_call: Any = None) -> None:
@@ -48,6 +48,19 @@ class KernelMagics(Magics):
                 "line_number": number,
             }
         )
+
+    @line_magic
+    def output_limit(self, line: str) -> None:
+        """Say or set how much output a cell shows; what is longer goes to a file.
+
+        Usage: %output_limit [20M | 500k | off | default]
+        """
+        if line.strip():
+            try:
+                self.shell.output_limit = line.strip()
+            except ValueError as error:
+                raise UsageError(str(error)) from None
+        print(flood.limit_in_words())
 
     @line_magic
     def clear(self, line: str) -> None:

@@ -24,9 +24,9 @@ from IPython.core.error import UsageError
 from IPython.core.history import HistoryOutput
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any as AnyTrait
-from traitlets import Bool, CBool, Instance, Type, default, observe
+from traitlets import Bool, CBool, Instance, Type, Unicode, default, observe
 
-from pxkernel import _kernel, messages
+from pxkernel import _kernel, flood, messages
 from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from pxkernel.history import HistoryManager
@@ -55,6 +55,10 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     autoindent = CBool(False)
     exiter = Instance(ZMQExitAutocall)
     keep_history = Bool(True)
+    output_limit = Unicode(
+        help="Bytes of text that a cell shows, such as 20M; the rest goes to a file. 'off': all is "
+        "shown, 'default': see the documentation. PX_OUTPUT_LIMIT is the same from outside."
+    ).tag(config=True)
 
     keepkernel_on_exit: bool | None = None
     active_eventloop: str | None = None
@@ -74,6 +78,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         from IPython.core.usage import default_banner
 
         return default_banner
+
+    @observe("output_limit")
+    def _output_limit_changed(self, change: Any) -> None:
+        if self.kernel is not None:  # else ``flood.start`` reads it
+            flood.set_limit(change["new"])
 
     # --- construction ---------------------------------------------------------------------------
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -165,6 +165,7 @@ static int module_exec(PyObject *module)
     px_py.module = module;
     if (PyModule_AddStringConstant(module, "__version__", PX_VERSION) < 0 ||
         PyModule_AddFunctions(module, px_py_publish_methods) < 0 ||
+        PyModule_AddFunctions(module, px_py_output_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_pump_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_stdin_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_side_methods) < 0 ||

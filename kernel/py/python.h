@@ -92,9 +92,9 @@ int px_py_stream_init(PyObject *module);
 // px_py_child_flush writes out what streams hold in a forked child.
 void px_py_child_flush(void);
 
-// publish.c, stdin.c, pump.c: functions of the module
-extern PyMethodDef px_py_publish_methods[], px_py_pump_methods[], px_py_stdin_methods[],
-    px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[];
+// publish.c, output.c, stdin.c, pump.c: functions of the module
+extern PyMethodDef px_py_publish_methods[], px_py_output_methods[], px_py_pump_methods[],
+    px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[];
 
 // apply.c
 // px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.

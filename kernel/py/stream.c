@@ -13,13 +13,15 @@
 #include <unistd.h>
 
 #define LEND_TEXT_FROM ((Py_ssize_t)1 << 20) // bytes: longer text is lent to px-io
+#define KEEP_MOST ((size_t)1 << 20)          // bytes that keep() keeps
 
 typedef struct stream_object {
     PyObject_HEAD
     PyObject *dict;
     PyObject *weakrefs;
     PyObject *name;
-    PyObject *kept; // a list that gets each text written, or NULL
+    PyObject *kept;   // a list that gets each text written, or NULL
+    size_t keep_left; // … as long as so many bytes are left
     px_stream_name stream;
     char closed;
 } stream_object;
@@ -66,6 +68,36 @@ void px_py_child_flush(void)
 
 // --- writing ------------------------------------------------------------------------------------
 
+// wait_for_room waits until what was printed before has left; -1 with the exception of a signal.
+static int wait_for_room(px_room *room)
+{
+    bool room_now = false;
+    while (!room_now) {
+        Py_BEGIN_ALLOW_THREADS room_now = px_room_wait(room);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0)
+        {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+// keep appends text to the list of keep(), as far as that may grow.
+static int keep(stream_object *self, PyObject *text, size_t size)
+{
+    static const char end[] = "\n[what followed was not kept]\n";
+    if (self->kept == NULL || self->keep_left == 0) {
+        return 0;
+    }
+    if (size < self->keep_left) {
+        self->keep_left -= size;
+        return PyList_Append(self->kept, text);
+    }
+    self->keep_left = 0;
+    PX_AUTO_PY PyObject *last = PyUnicode_FromString(end);
+    return last != NULL ? PyList_Append(self->kept, last) : -1;
+}
+
 static int write_text(stream_object *self, PyObject *text, px_slice slice)
 {
     px_kernel *kernel = px_kernel_current;
@@ -83,6 +115,9 @@ static int write_text(stream_object *self, PyObject *text, px_slice slice)
         return 0;
     }
     if (px_py_parent_of(NULL, &hold, &parent) < 0) {
+        return -1;
+    }
+    if (px_room_is_full(&kernel->outbox.room) && wait_for_room(&kernel->outbox.room) < 0) {
         return -1;
     }
     px_capture_before_text(&kernel->capture);
@@ -121,7 +156,7 @@ static PyObject *stream_write(PyObject *object, PyObject *text)
         size = PyBytes_GET_SIZE(encoded);
     }
     if (write_text(self, text, px_slice_of(utf8, (size_t)size)) < 0 ||
-        (self->kept != NULL && PyList_Append(self->kept, text) < 0)) {
+        keep(self, text, (size_t)size) < 0) {
         return NULL;
     }
     return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
@@ -167,6 +202,7 @@ static PyObject *stream_keep(PyObject *object, PyObject *list)
     }
     PyObject *before = self->kept != NULL ? self->kept : Py_NewRef(Py_None);
     self->kept = list != Py_None ? Py_NewRef(list) : NULL;
+    self->keep_left = KEEP_MOST;
     return before;
 }
 
@@ -261,8 +297,8 @@ static PyMethodDef stream_methods[] = {
     {"writelines", stream_writelines, METH_O, "Write each of lines."},
     {"flush", stream_flush, METH_NOARGS, "Nothing to wait for: text leaves by itself, in order."},
     {"keep", stream_keep, METH_O,
-     "From here on each text written is appended to a list too (None: no more); what it was "
-     "before."},
+     "From here on text written is appended to a list too, the first MiB (None: no more); what "
+     "it was before."},
     {"isatty", stream_false, METH_NOARGS, "False."},
     {"readable", stream_false, METH_NOARGS, "False."},
     {"seekable", stream_false, METH_NOARGS, "False."},
