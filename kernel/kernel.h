@@ -16,6 +16,7 @@
 #include "io/need.h"
 #include "io/outbox.h"
 #include "io/waiting.h"
+#include "io/witness.h"
 #include "nursery.h"
 
 #include "px/cluster.h"
@@ -39,13 +40,16 @@ typedef struct px_launch {
     const char *python;        // the environment's interpreter: sys.executable
     const char *site_packages; // the folder that pxkernel/ is in
     int argc;
-    char **argv; // as the process was started
+    char **argv;                       // as the process was started
+    const px_environment *environment; // NULL: no launcher, so no warm starts
+    px_warm_hooks *hooks;              // a keeper's launcher wants these and no kernel
 } px_launch;
 
 // px_config is fixed before px-io starts; both threads read it.
 typedef struct px_config {
     bool engine;
     bool capture_fds;
+    bool no_warm;           // --no-warm
     bool write_connection;  // ports were chosen by us: write them back
     bool remove_connection; // the file was made by us: remove it at exit
     char connection_file[PATH_MAX];
@@ -73,6 +77,9 @@ typedef struct px_kernel {
     px_mailbox side;                          // px-io to px-side: px_request (io/side.c)
     void *(*_Atomic side_body)(void *kernel); // the thread that serves it; NULL: nobody does
     px_io *io;
+    px_witness witness;
+    char *note;           // how the kernel before this one ended; NULL: nothing to tell
+    atomic_bool ready;    // Python serves
     atomic_bool exiting;  // a shutdown was requested
     atomic_bool restart;  // … in order to restart
     atomic_bool is_child; // this process is a forked child of the kernel: no socket, no queue
@@ -115,6 +122,11 @@ int px_kernel_run_hosted(int argc, char **argv);
 // on return; returns the exit status. The caller ends the process with px_kernel_exit.
 int px_engine_run(const px_engine_args *args);
 
+// px_kernel_run_forked is a kernel's whole life in a fork of a keeper. GIL held. Does not return
+// once start was called and gave true; else the launcher starts cold.
+int px_kernel_run_forked(const px_launch *launch, const px_warm_child *child,
+                         bool (*start)(const px_warm_child *));
+
 // px_kernel_exit finalises Python (with a deadline), then leaves with status. GIL held. Does not
 // return.
 _Noreturn void px_kernel_exit(int status);
@@ -122,5 +134,11 @@ _Noreturn void px_kernel_exit(int status);
 // px_zygote_main (zygote.c) is `pxengine --zygote`: one thread, Python initialised by
 // px_interp_init, no px-io.
 int px_zygote_main(const px_launch *launch);
+
+// px_warm_load (py/warm.c) gets Python ready in a keeper; false: it cannot.
+bool px_warm_load(const px_launch *launch, px_warm_hooks *ret_hooks);
+// px_warm_renew makes Python's state that of a kernel just started; rest are the arguments that C
+// does not know. False: only a cold start gives what is wanted. GIL held.
+bool px_warm_renew(const px_warm_child *child, int n_rest, char **rest);
 
 #endif

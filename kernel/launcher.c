@@ -11,6 +11,8 @@
 // found, is started as a program instead
 // (`python -m pxkernel`): slower by an interpreter's start, otherwise the same.
 
+#include "warm/warm.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -26,6 +28,8 @@ typedef struct px_launch {
     const char *site_packages;
     int argc;
     char **argv;
+    const px_environment *environment;
+    px_warm_hooks *hooks;
 } px_launch; // as in kernel.h, which this file cannot include: it links nothing of it
 
 #define LIBRARY "libpython" PX_PYTHON_VERSION ".so.1.0"
@@ -217,12 +221,19 @@ static int run_python(const layout *l, int argc, char **argv)
     return 1;
 }
 
-static int run_module(const layout *l, int argc, char **argv)
+static px_environment environment; // as found, for kernels to come
+
+static bool describe(const layout *l)
 {
-    char file[PATH_MAX];
-    if (!path(file, "%s/pxkernel/" MODULE, l->packages)) {
-        return 1;
-    }
+    static char file[PATH_MAX];
+    environment = (px_environment){
+        .python = l->python, .packages = l->packages, .library = l->library, .module = file};
+    return path(file, "%s/pxkernel/" MODULE, l->packages);
+}
+
+static int run_module(const layout *l, int argc, char **argv, px_warm_hooks *hooks)
+{
+    const char *file = environment.module;
     void *module = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (module == NULL) {
         (void)fprintf(stderr, "pxkernel: cannot load %s: %s\n", file, dlerror());
@@ -235,30 +246,61 @@ static int run_module(const layout *l, int argc, char **argv)
                       file);
         return 1;
     }
-    const px_launch launch = {
-        .python = l->python, .site_packages = l->packages, .argc = argc, .argv = argv};
+    const px_launch launch = {.python = l->python,
+                              .site_packages = l->packages,
+                              .argc = argc,
+                              .argv = argv,
+                              .environment = &environment,
+                              .hooks = hooks};
     return run(&launch);
+}
+
+// --- warm starts ---------------------------------------------------------------------------------
+
+static layout found;
+
+// load_python is how a keeper gets Python into its process.
+static bool load_python(px_warm_hooks *ret_hooks)
+{
+    static char *arguments[] = {(char *)(uintptr_t) "pxkernel", NULL};
+    return dlopen(found.library, RTLD_NOW | RTLD_GLOBAL) != NULL &&
+           run_module(&found, 1, arguments, ret_hooks) == 0;
+}
+
+static bool is_kernel(const char *program)
+{
+    const char *name = strrchr(program, '/');
+    return strncmp(name != NULL ? name + 1 : program, "pxengine", 8) != 0;
 }
 
 int main(int argc, char **argv)
 {
-    static layout l;
-    if (argc < 1 || !find_environment(&l) || !find_python(&l)) {
+    layout *l = &found;
+    if (argc < 1 || !find_environment(l) || !find_python(l)) {
         (void)fprintf(stderr,
                       "pxkernel: no " PYTHON " beside this executable (%s): install pxkernel "
                       "into an environment of Python " PX_PYTHON_VERSION "\n",
-                      l.bin);
+                      l->bin);
         return 1;
     }
-    if (!find_packages(&l)) {
+    if (!find_packages(l)) {
         (void)fprintf(stderr,
                       "pxkernel: no pxkernel/" MODULE " in the packages of %s: install "
                       "pxkernel there, or set PX_HOME to the folder it is in\n",
-                      l.prefix);
+                      l->prefix);
         return 1;
     }
-    if (!find_library(&l) || dlopen(l.library, RTLD_NOW | RTLD_GLOBAL) == NULL) {
-        return run_python(&l, argc, argv);
+    if (!find_library(l) || !describe(l)) {
+        return run_python(l, argc, argv);
     }
-    return run_module(&l, argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--keeper") == 0) {
+        return px_keeper_main(&environment, argc, argv, load_python);
+    }
+    if (is_kernel(argv[0])) {
+        px_shim_try(&environment, argc, argv); // does not return if there is a warm kernel
+    }
+    if (dlopen(l->library, RTLD_NOW | RTLD_GLOBAL) == NULL) {
+        return run_python(l, argc, argv);
+    }
+    return run_module(l, argc, argv, NULL);
 }

@@ -57,11 +57,15 @@ static void find_versions(const char *site_packages, px_config *config)
                  sizeof(config->implementation_version));
 }
 
-// start_kernel makes the kernel of this process and opens its transport.
-static px_err start_kernel(const px_config *config, px_error *reterr)
+// start_kernel makes the kernel of this process and opens its transport. launch and child may be
+// NULL.
+static px_err start_kernel(const px_config *config, const px_launch *launch,
+                           const px_warm_child *child, px_error *reterr)
 {
     px_kernel *kernel = px_need_zeroed(sizeof(*kernel));
     kernel->config = *config;
+    kernel->witness.environment = launch != NULL ? launch->environment : NULL;
+    kernel->witness.child = child;
     px_must(px_mailbox_init(&kernel->inbox));
     px_must(px_mailbox_init(&kernel->answers));
     px_must(px_mailbox_init(&kernel->side));
@@ -90,7 +94,20 @@ static void say_how_to_connect(const px_options *options, const px_config *confi
     }
 }
 
-static int run(const px_launch *launch, const px_options *options, const char *program)
+// report_death says on the terminal how the kernel before this one ended; Python says it in the
+// first cell.
+static void report_death(px_kernel *kernel)
+{
+    if (!kernel->config.engine) {
+        kernel->note = px_death_take(kernel->config.connection_file);
+    }
+    if (kernel->note != NULL) {
+        (void)fprintf(stderr, "pxkernel: %s", kernel->note);
+    }
+}
+
+static int run(const px_launch *launch, const px_warm_child *child, const px_options *options,
+               const char *program)
 {
     px_error error = {0};
     px_config config;
@@ -98,10 +115,12 @@ static int run(const px_launch *launch, const px_options *options, const char *p
         return fail(program, &error);
     }
     find_versions(launch->site_packages, &config);
-    if (start_kernel(&config, &error) != PX_OK) {
+    if (start_kernel(&config, launch, child, &error) != PX_OK) {
         return fail(program, &error);
     }
     px_interrupt_early(&px_kernel_current->interrupt);
+    report_death(px_kernel_current);
+    px_witness_begin(px_kernel_current);
     say_how_to_connect(options, &config);
     if (launch->python != NULL &&
         px_interp_init(launch, launch->argc, launch->argv, &error) != PX_OK) {
@@ -112,10 +131,27 @@ static int run(const px_launch *launch, const px_options *options, const char *p
     return px_interp_run();
 }
 
+int px_kernel_run_forked(const px_launch *launch, const px_warm_child *child,
+                         bool (*start)(const px_warm_child *))
+{
+    px_options options;
+    px_error error = {0};
+    if (px_options_read(launch->argc, launch->argv, &options, &error) != PX_OK ||
+        options.mode != PX_MODE_KERNEL || !px_warm_renew(child, options.n_rest, options.rest) ||
+        !start(child)) {
+        return 1;
+    }
+    px_log_setup(options.log_level, STDERR_FILENO);
+    px_kernel_exit(run(launch, child, &options, "pxkernel"));
+}
+
 int px_kernel_main(const px_launch *launch)
 {
     px_options options;
     px_error error = {0};
+    if (launch->hooks != NULL) {
+        return px_warm_load(launch, launch->hooks) ? 0 : 1;
+    }
     if (px_options_read(launch->argc, launch->argv, &options, &error) != PX_OK) {
         (void)fail("pxkernel", &error);
         return 2;
@@ -129,7 +165,8 @@ int px_kernel_main(const px_launch *launch)
     default:
         break;
     }
-    int status = run(launch, &options, options.mode == PX_MODE_ENGINE ? "pxengine" : "pxkernel");
+    int status =
+        run(launch, NULL, &options, options.mode == PX_MODE_ENGINE ? "pxengine" : "pxkernel");
     if (px_interp_running()) {
         px_kernel_exit(status);
     }
@@ -152,7 +189,7 @@ int px_kernel_run_hosted(int argc, char **argv)
     if (options.mode == PX_MODE_ZYGOTE) {
         return px_zygote_main(&launch);
     }
-    return run(&launch, &options, "pxkernel");
+    return run(&launch, NULL, &options, "pxkernel");
 }
 
 int px_engine_run(const px_engine_args *args)
@@ -170,7 +207,7 @@ int px_engine_run(const px_engine_args *args)
         return fail("pxengine", &error);
     }
     find_versions(NULL, &config);
-    if (start_kernel(&config, &error) != PX_OK) {
+    if (start_kernel(&config, NULL, NULL, &error) != PX_OK) {
         return fail("pxengine", &error);
     }
     px_interrupt_early(&px_kernel_current->interrupt);
@@ -180,6 +217,9 @@ int px_engine_run(const px_engine_args *args)
 void px_kernel_exit(int status)
 {
     px_kernel *kernel = px_kernel_current;
+    if (kernel != NULL) {
+        px_witness_asked(kernel);
+    }
     status = px_interp_finish(status);
     if (kernel != NULL && kernel->io != NULL) {
         px_capture_stop(&kernel->capture);
@@ -187,5 +227,8 @@ void px_kernel_exit(int status)
         px_ending_group(true);
     }
     (void)fflush(NULL);
+    if (kernel != NULL) {
+        px_witness_leaving(kernel, status);
+    }
     _exit(status);
 }

@@ -29,6 +29,7 @@ static const char help_text[] =
     "back\n"
     "  --log-level=LEVEL    debug, info, warning or error (warning); to standard error\n"
     "  --no-capture         leave file descriptors 1 and 2 alone\n"
+    "  --no-warm            start from nothing, and keep nothing ready (also: PX_WARM=0)\n"
     "  --version, --help\n"
     "\n"
     "Other options are IPython's: --matplotlib=inline, --IPCompleter.use_jedi=False, ….\n";
@@ -120,6 +121,10 @@ static bool take_switch(parse *p)
     const char *value = NULL;
     if (strcmp(argument, "--no-capture") == 0) {
         p->options->no_capture = true;
+        return true;
+    }
+    if (strcmp(argument, "--no-warm") == 0) {
+        p->options->no_warm = true;
         return true;
     }
     if (strcmp(argument, "--debug") == 0) {
@@ -310,6 +315,7 @@ static px_err kernel_config(const px_options *options, px_config *config, px_err
 {
     config->engine_id = -1;
     config->capture_fds = !options->no_capture;
+    config->no_warm = options->no_warm;
     find_connection(options->connection, config->connection_file);
     px_err err = px_connection_read(config->connection_file, &config->connection, reterr);
     if (err == PX_ENOENT) {

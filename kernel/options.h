@@ -17,6 +17,7 @@ typedef struct px_options {
     const char *cluster, *cluster_file, *token; // engine
     long long engine_id;
     bool no_capture;
+    bool no_warm;
     px_log_level log_level;
     int n_rest; // what C does not know, for Python
     char **rest;

@@ -177,6 +177,10 @@ static bool take_chunk(px_capture *capture, int which, px_parent *parent)
         return n < 0 && errno == EINTR;
     }
     pass_on(capture, pipe, px_slice_of(data + pipe->n_tail, (size_t)n));
+    px_last_words *words = which == 1 ? atomic_load(&capture->words) : NULL;
+    if (words != NULL) {
+        px_words_add(words, data + pipe->n_tail, (size_t)n);
+    }
     size_t size = pipe->n_tail + (size_t)n;
     size_t rest = incomplete(data, size);
     px_outbox_write(capture->outbox, parent, which == 0 ? PX_STDOUT : PX_STDERR,

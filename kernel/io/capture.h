@@ -7,6 +7,8 @@
 #ifndef PX_KERNEL_CAPTURE_H
 #define PX_KERNEL_CAPTURE_H
 
+#include "warm/warm.h"
+
 #include "px/err.h"
 #include "px/time.h"
 
@@ -31,6 +33,7 @@ typedef struct px_capture {
     px_capture_pipe pipes[2]; // stdout, stderr
     const void *copied_for;   // the request whose bytes are counted; only compared
     size_t copied;
+    px_last_words *_Atomic words; // where the last of stderr is kept for the keeper; NULL: nowhere
     atomic_bool on;
     _Atomic px_ns last_text; // when Python last wrote
 } px_capture;

@@ -15,9 +15,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,6 +39,7 @@ static void press_on(void *context, px_ns now)
     px_io_drain(io, true);
     io->transport->ops->close(io->transport);
     px_ending_group(true);
+    px_witness_leaving(io->kernel, 0);
     _exit(0);
 }
 
@@ -47,6 +50,7 @@ void px_ending_begin(px_io *io, bool restart)
         return;
     }
     atomic_store(&kernel->restart, restart);
+    px_witness_asked(kernel);
     px_letter *letter = px_need_zeroed(sizeof(*letter));
     letter->kind = PX_NOTICE_EXIT;
     px_mailbox_post(&kernel->inbox, letter);
@@ -131,32 +135,80 @@ void px_ending_group(bool force)
 
 // --- the parent ---------------------------------------------------------------------------------
 
+static int parent_fd;         // of this process's parent; closed by the end of the process
+static bool watched_for_sure; // JPY_PARENT_PID says that the parent's end is ours
+static px_source *parent_source;
+
+// cut_off tells if nobody is left at the other end of the standard descriptors: all of them that
+// are pipes or sockets are broken, and there is one. A kernel that was put into the background on
+// purpose has files or a terminal there.
+static bool cut_off(const px_capture *capture)
+{
+    int broken = 0;
+    for (int fd = 0; fd < 3; fd++) {
+        struct stat status;
+        int real = fd == 0 ? 0 : px_capture_original(capture, fd - 1);
+        if (fstat(real, &status) != 0 || !(S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode))) {
+            continue;
+        }
+        struct pollfd item = {.fd = real};
+        if (poll(&item, 1, 0) != 1 || (item.revents & (POLLHUP | POLLERR)) == 0) {
+            return false;
+        }
+        broken++;
+    }
+    return broken > 0;
+}
+
 static void parent_gone(void *context, int events)
 {
     (void)events;
-    px_io_lost(context, "the process that started the kernel is gone");
+    px_io *io = context;
+    if (watched_for_sure || cut_off(&io->kernel->capture)) {
+        px_io_lost(io, "the process that started the kernel is gone");
+    } else {
+        px_source_remove(parent_source); // it was left running on purpose
+        parent_source = NULL;
+    }
 }
 
-static int parent_fd; // of this process's parent; closed by the end of the process
+// open_parent gives a pidfd of the process that started this kernel; -1: it is gone (*ret_gone
+// tells), or nobody is to be watched.
+static int open_parent(const px_warm_child *child, bool *ret_gone)
+{
+    pid_t parent = getppid();
+    if (child != NULL) {
+        return child->parent; // of the shim, which stands for us
+    }
+    if (parent <= 1) {
+        return -1;
+    }
+    int fd = (int)syscall(SYS_pidfd_open, parent, 0);
+    *ret_gone = fd < 0 || getppid() != parent;
+    return fd;
+}
 
 void px_ending_watch_parent(px_io *io)
 {
     const char *named = getenv("JPY_PARENT_PID");
     long long wanted = 0;
-    pid_t parent = getppid();
-    if (named == NULL || px_parse_number(named, 2, INT_MAX, &wanted) != PX_OK || parent <= 1) {
-        return;
+    bool gone = false;
+    watched_for_sure = named != NULL && px_parse_number(named, 2, INT_MAX, &wanted) == PX_OK;
+    if (io->kernel->config.engine && !watched_for_sure) {
+        return; // it ends with its controller
     }
     // A wrapper may stand between: then its end is ours, as it is for ipykernel (which watches for
     // ppid 1).
-    parent_fd = (int)syscall(SYS_pidfd_open, parent, 0);
-    if (parent_fd < 0 || getppid() != parent) {
+    parent_fd = open_parent(io->kernel->witness.child, &gone);
+    if (gone && watched_for_sure) {
         px_io_lost(io, "the process that started the kernel is gone");
         return;
     }
-    px_source *source = NULL;
+    if (gone || parent_fd < 0) {
+        return;
+    }
     px_err err =
-        px_loop_add_fd(io->loop, "parent", parent_fd, PX_READABLE, parent_gone, io, &source);
+        px_loop_add_fd(io->loop, "parent", parent_fd, PX_READABLE, parent_gone, io, &parent_source);
     if (err != PX_OK) {
         px_log_warning("the parent process is not watched", "cause=%s", px_err_text(err));
     }

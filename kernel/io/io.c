@@ -294,6 +294,7 @@ static void refuse_subshell(px_io *io, px_request *request)
 
 static void post_request(px_io *io, px_request *request)
 {
+    io->n_requests++;
     if (!px_side_offer(io, request)) {
         px_waiting_add(&io->kernel->waiting, request);
         px_mailbox_post(&io->kernel->inbox, &request->letter);
@@ -383,6 +384,7 @@ static void *io_body(void *arg)
     if (io->open_err == PX_OK) {
         io->open_err = add_sources(io);
         px_ending_watch_parent(io);
+        px_witness_watch(io);
     }
     bool open = io->open_err == PX_OK;
     uint64_t one = 1;

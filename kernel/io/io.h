@@ -42,6 +42,7 @@ struct px_io {
     bool side_runs;         // px-side was started
     px_timer *ending_timer; // a shutdown was requested: presses on
     int ending_step;
+    uint64_t n_requests; // that Python was asked to serve
     px_log_gate bad_messages;
     px_err open_err; // what open said
     px_error open_error;

@@ -6,6 +6,7 @@
 // open are chosen by the system and written back (kernel facts: a port of 0 or none). With ipc a
 // "port" n is the path <ip>-<n>.
 
+#include "io/io.h"
 #include "io/need.h"
 #include "io/transport.h"
 
@@ -23,6 +24,7 @@ typedef struct jupyter {
     px_io *io;
     px_context *context;
     px_socket *sockets[PX_CHANNELS];
+    bool said_starting;
 } jupyter;
 
 #define BUDGET 256 // messages that one socket may have served before the others get their turn
@@ -180,6 +182,11 @@ static void iopub_ready(void *context, int events)
         px_err err = welcome(self, px_slice_of(frame.data + 1, frame.size - 1));
         if (err != PX_OK) {
             px_log_warning("a subscriber was not welcomed", "cause=%s", px_err_text(err));
+        }
+        // Once, and when somebody is there to hear it, before any request of theirs is answered.
+        if (!self->said_starting) {
+            self->said_starting = true;
+            px_io_status(self->io, NULL, "starting");
         }
     }
 }

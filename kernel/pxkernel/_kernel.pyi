@@ -111,6 +111,10 @@ engine_id: int
 """Engine id in engine mode, else -1."""
 arguments: list[str]
 """Command-line arguments that C did not consume."""
+last_death: str
+"""How the kernel before this one, with the same connection file, died; empty: it did not."""
+fault_fd: int
+"""Where faulthandler shall write when this process crashes."""
 
 # --- running
 request_fd: int

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -31,7 +32,7 @@ def prepare() -> ZMQInteractiveShell:
     if _shell is not None:
         return _shell
     warm = preload.WARM
-    arguments = [] if warm else list(_kernel.arguments)
+    arguments = [] if warm else list(getattr(_kernel, "arguments", ()))  # none yet in a keeper
     options: dict[str, Any] = {}
     if settings.needed(arguments):
         from pxkernel.app import IPKernelApp
@@ -41,13 +42,23 @@ def prepare() -> ZMQInteractiveShell:
         options = {"parent": _app, "profile_dir": _app.profile_dir}
     importhook.install()
     finder.install()
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    set_environment()
     _shell = ZMQInteractiveShell.instance(keep_history=not warm, **options)
     if warm:
         importlib.import_module("asyncio")
         gc.collect()
         gc.freeze()  # children share these pages as long as no collection writes into them
     return _shell
+
+
+def shell() -> ZMQInteractiveShell | None:
+    """The shell, if it is built."""
+    return _shell
+
+
+def set_environment() -> None:
+    """What libraries find in the environment of a notebook, unless the user has decided."""
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
 
 
 def run() -> int:
@@ -86,9 +97,20 @@ def _introduce(shell: ZMQInteractiveShell, kernel: IPythonKernel) -> None:
     name = os.environ.get("JPY_SESSION_NAME")
     if name:
         shell.user_ns["__session__"] = name
+    if not faulthandler.is_enabled() and _kernel.MODE == "kernel":
+        faulthandler.enable(_kernel.fault_fd)
+    if _kernel.last_death:
+        shell.events.register("pre_run_cell", _tell_death)
     if _app is not None:
         _app.attach()
     flood.start(shell.output_limit)
+
+
+def _tell_death(_cell: Any) -> None:
+    """In the first cell: that is what every front end shows, and what the user looks at."""
+    if _shell is not None:
+        _shell.events.unregister("pre_run_cell", _tell_death)
+    sys.stderr.write(_kernel.last_death)
 
 
 def _startup(shell: ZMQInteractiveShell) -> None:

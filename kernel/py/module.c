@@ -139,6 +139,19 @@ static PyObject *argument_list(const px_config *config)
     return list;
 }
 
+static PyObject *death_note(const px_kernel *kernel)
+{
+    const char *note = kernel->note != NULL ? kernel->note : "";
+    return PyUnicode_DecodeUTF8(note, (Py_ssize_t)strlen(note), "replace");
+}
+
+// fault_fd is where faulthandler shall write: a page that the keeper can read, or the terminal.
+static int fault_fd(const px_kernel *kernel)
+{
+    return kernel->witness.words != NULL ? kernel->witness.words_fd
+                                         : px_capture_original(&kernel->capture, 1);
+}
+
 int px_module_fill(void)
 {
     const px_kernel *kernel = px_kernel_current;
@@ -154,7 +167,9 @@ int px_module_fill(void)
         PyModule_AddStringConstant(module, "session_id", config->session_id) < 0 ||
         PyModule_AddStringConstant(module, "ident", config->ident) < 0 ||
         px_py_add(module, "engine_id", PyLong_FromLongLong(config->engine_id)) < 0 ||
-        px_py_add(module, "arguments", argument_list(config)) < 0) {
+        px_py_add(module, "arguments", argument_list(config)) < 0 ||
+        px_py_add(module, "last_death", death_note(kernel)) < 0 ||
+        PyModule_AddIntConstant(module, "fault_fd", fault_fd(kernel)) < 0) {
         return -1;
     }
     return PyModule_AddIntConstant(module, "request_fd", px_mailbox_fd(&kernel->inbox));

@@ -651,15 +651,12 @@ static PyObject *started(PyObject *module, PyObject *unused)
         px_log_warning("output of C code and children is not captured", "cause=\"%s\"", error.text);
     }
     px_log_setup(kernel->config.log_level, px_capture_original(&kernel->capture, 1));
-    if (px_io_wants_statuses(kernel->io)) {
-        px_out *const outs[] = {px_py_status(NULL, "starting")};
-        send_outs(kernel, outs, 1);
-    }
     freeze_boot();
     if (px_py_forked_hooks() < 0) {
         px_py_log_exception("an interrupt during a fork may be lost");
     }
     px_py.started = true;
+    atomic_store(&px_kernel_current->ready, true);
     px_py_nudge();
     Py_RETURN_NONE;
 }

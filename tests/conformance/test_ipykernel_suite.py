@@ -22,8 +22,7 @@ NOT_FOR_US = (
     "tests/test_debugger.py::test_debug_requests_sequential",
     "tests/test_kernel.py::test_parent_header_and_ident",
 )
-# These take the first message on iopub for their own, and so lose to `status: starting`, which this
-# kernel sends after it has answered kernel_info: they are tried again.
+# These take the first message on iopub for their own, which another one may precede: tried again.
 TRIES = 3
 
 
