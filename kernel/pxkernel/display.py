@@ -15,7 +15,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from traitlets import Bool
 
-from pxkernel import _kernel, flood, messages
+from pxkernel import _kernel, flood, memory, messages
 from pxkernel.jsonpack import dumps
 
 _DISPLAY_TOPIC = b"display_data"
@@ -129,6 +129,7 @@ class ZMQDisplayPublisher(Outgoing, DisplayPublisher):
         count = self.shell.execution_count - (1 if self._in_post_execute else 0)
         outputs = self.shell.history_manager.outputs
         outputs.setdefault(count, []).append(HistoryOutput(output_type="display_data", bundle=data))
+        self.shell.remember(count, memory.bundle_size(data))
 
     def clear_output(self, wait: bool = False) -> None:
         """Clear the cell's output; with ``wait`` when the next output comes."""
@@ -155,6 +156,22 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
         data, metadata = super().compute_format_data(result)
         data, self._note = flood.shorten(data)
         return data, metadata
+
+    def update_user_ns(self, result: Any) -> None:
+        """``_``, ``_12`` and ``Out[12]``; older large results make room."""
+        super().update_user_ns(result)
+        self.shell.results.add(self.shell, self.prompt_count, result)
+
+    def flush(self) -> None:
+        """``%reset out``: all of them, also those that IPython leaves among the hidden names."""
+        super().flush()
+        hidden = self.shell.user_ns_hidden
+        hidden.update({name: "" for name in ("_", "__", "___") if name in hidden})
+
+    def log_output(self, format_dict: dict[str, Any]) -> None:
+        """What %notebook remembers; older cells make room."""
+        super().log_output(format_dict)
+        self.shell.remember(self.prompt_count, memory.bundle_size(format_dict))
 
     def write_output_prompt(self) -> None:
         """Number it."""

@@ -119,6 +119,8 @@ class Execution:
                 "status": "ok",
                 "user_expressions": self._expressions() if self.wanted else {},
             }
+            if self.store_history:
+                shell.release_last_error(self.code)
         else:
             content = self._error(error, shell._last_traceback or [])
         content["execution_count"] = shell.execution_count - 1

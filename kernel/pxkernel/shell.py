@@ -24,9 +24,9 @@ from IPython.core.error import UsageError
 from IPython.core.history import HistoryOutput
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any as AnyTrait
-from traitlets import Bool, CBool, Instance, Type, Unicode, default, observe
+from traitlets import Bool, CBool, Instance, Int, Type, Unicode, default, observe
 
-from pxkernel import _kernel, flood, messages
+from pxkernel import _kernel, flood, memory, messages
 from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from pxkernel.history import HistoryManager
@@ -41,6 +41,8 @@ _ENVIRONMENT = {
     "PAGER": "cat",
     "GIT_PAGER": "cat",
 }
+# Cells with one of these words may want the frames of the last error.
+_LOOKS_AT_ERRORS = ("%debug", "%tb", "%xmode", "%pdb", "post_mortem", "last_", "pdb.pm")
 
 
 class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
@@ -58,6 +60,17 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     output_limit = Unicode(
         help="Bytes of text that a cell shows, such as 20M; the rest goes to a file. 'off': all is "
         "shown, 'default': see the documentation. PX_OUTPUT_LIMIT is the same from outside."
+    ).tag(config=True)
+
+    results_kept = Int(
+        memory.RESULTS,
+        help="Bytes of large results that Out, _12 and ___ keep (the last one is always kept); "
+        "0: all of them.",
+    ).tag(config=True)
+    error_locals_kept = Int(
+        memory.LOCALS,
+        help="Bytes that the local variables of the last error may hold on to when a later cell "
+        "has succeeded; 0: any number.",
     ).tag(config=True)
 
     keepkernel_on_exit: bool | None = None
@@ -84,8 +97,14 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         if self.kernel is not None:  # else ``flood.start`` reads it
             flood.set_limit(change["new"])
 
+    @observe("results_kept")
+    def _results_kept_changed(self, change: Any) -> None:
+        self.results.most = change["new"]
+
     # --- construction ---------------------------------------------------------------------------
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.results = memory.Results()
+        self._remembered = memory.Remembered()
         super().__init__(*args, **kwargs)
         self._completer_waits = True
 
@@ -129,6 +148,7 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         """History whose database opens with the first line."""
         options = {} if self.keep_history else {"enabled": False}
         self.history_manager = HistoryManager(shell=self, parent=self, **options)
+        self.history_manager.output_hist = memory.Out()
         self.configurables.append(self.history_manager)
 
     def init_hooks(self) -> None:
@@ -209,6 +229,17 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
                 kind = "out_stream" if channel == "stdout" else "err_stream"
                 output = HistoryOutput(output_type=kind, bundle={"stream": kept})
                 self.history_manager.outputs[count].append(output)
+                self.remember(count, sum(map(len, kept)))
+
+    def remember(self, count: int, size: int) -> None:
+        """Cell ``count`` showed ``size`` bytes more, and its history keeps them."""
+        self._remembered.add(self.history_manager, count, size)
+
+    def release_last_error(self, code: str) -> None:
+        """A cell succeeded: what an error before it holds on to is let go, if it is much and the
+        cell did not look at it."""
+        if not any(word in code for word in _LOOKS_AT_ERRORS):
+            memory.release_last_error(self.error_locals_kept, self.user_ns)
 
     # --- payloads -------------------------------------------------------------------------------
     def payloadpage_page(
