@@ -25,6 +25,7 @@ typedef struct px_peer {
     px_role role;
     uint32_t id;
     bool got_segments; // a client that may have segments of engines to map
+    bool was_asked;    // a client that an engine has asked for input
     px_ns opened;
     struct px_peer *slow;         // we are not read until this one has taken its messages
     struct px_peer *waiting;      // first of those who are not read because of us
@@ -106,6 +107,8 @@ px_err px__route(px_peer *from, px_frames *frames, px_error *reterr);
 void px__route_lost(px_relay *relay, px_debtor *debtor);
 // px__route_client_gone lets engines close the segments that a client will not map any more.
 void px__route_client_gone(px_relay *relay, uint32_t client);
+// px__route_nobody_answers ends the input() of engines that a client has left without an answer.
+void px__route_nobody_answers(px_relay *relay, uint32_t client);
 
 // tasks.c
 px_err px__task_came(px_peer *from, const px_route *route, const px_frames *frames,

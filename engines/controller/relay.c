@@ -216,6 +216,9 @@ static void close_peer(px_peer *peer)
         if (peer->got_segments) {
             px__route_client_gone(relay, peer->id);
         }
+        if (peer->was_asked) {
+            px__route_nobody_answers(relay, peer->id);
+        }
         px_sched_client_gone(relay->sched, px_now(), peer->id, &relay->orders);
         px__tasks_carry_out(relay);
         tell_admin(relay, PX_NEWS_CLIENT_GONE, peer->id);

@@ -159,6 +159,40 @@ void px__route_client_gone(px_relay *relay, uint32_t client)
     }
 }
 
+// nobody_answers is the answer to what a client that has left was asked: for one task, or for all
+// (task 0).
+static void nobody_answers(px_peer *engine, uint32_t client, uint64_t task)
+{
+    const px_outgoing message = {
+        .msg_type = "input_reply",
+        .content = PX_SLICE_LITERAL(
+            "{\"value\":\"\\u0004\",\"why\":\"who sent this has left the cluster: nobody "
+            "answers\"}")};
+    px_route route = {.kind = PX_ROUTE_STDIN, .client = client, .task = task, .n = 1};
+    PX_AUTO_FRAMES frames = {0};
+    px_bytes *head = NULL;
+    if (px_route_encode(&route, &engine->id, &head) != PX_OK) {
+        return;
+    }
+    if (px_frames_push(&frames, head) != PX_OK) {
+        px_bytes_unref(head);
+        return;
+    }
+    if (px_session_compose(engine->relay->session, &message, &frames) == PX_OK) {
+        px__relay_send(engine, &frames, NULL);
+    }
+}
+
+void px__route_nobody_answers(px_relay *relay, uint32_t client)
+{
+    px_debtor *debtor, *next;
+    HASH_ITER (hh, relay->debtors, debtor, next) {
+        if (debtor->peer != NULL) {
+            nobody_answers(debtor->peer, client, 0);
+        }
+    }
+}
+
 static const char *no_engine(uint32_t engine, char *text, size_t size)
 {
     (void)snprintf(text, size,
@@ -274,9 +308,13 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
     }
     bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route, frames);
     px_peer *client = wanted ? px__relay_client(from->relay, route->client) : NULL;
+    bool asks = route->kind == PX_ROUTE_STDIN;
     if (client != NULL) {
         px__relay_send(client, frames, from);
         client->got_segments |= segments;
+        client->was_asked |= asks;
+    } else if (asks) {
+        nobody_answers(from, route->client, route->task);
     } else if (segments) {
         release(from, route->client, route->task);
     }

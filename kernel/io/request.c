@@ -7,6 +7,8 @@
 #include "io/flood.h"
 #include "io/need.h"
 
+#include "px/cluster.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +61,21 @@ void px_parent_unref(px_parent *parent)
     px_bytes_unref(parent->content);
     px_flood_free(parent->flood);
     free(parent);
+}
+
+static bool route_of(const px_parent *parent, px_route *ret_route)
+{
+    return px_frames_count(&parent->idents) > 0 &&
+           px_route_decode(px_frames_get(&parent->idents, 0), ret_route) == PX_OK;
+}
+
+bool px_parent_asked(const px_parent *asker, const px_parent *answer)
+{
+    px_route ours, theirs;
+    if (!route_of(asker, &ours) || !route_of(answer, &theirs)) {
+        return true; // identities of a front end
+    }
+    return ours.client == theirs.client && (theirs.task == 0 || theirs.task == ours.task);
 }
 
 px_request *px_request_new(px_channel channel, px_message *message)

@@ -35,6 +35,9 @@ px_parent *px_parent_new(px_channel channel, const px_message *message);
 px_parent *px_parent_made(px_slice header, px_slice metadata, px_slice content);
 px_parent *px_parent_ref(px_parent *parent); // NULL gives NULL
 void px_parent_unref(px_parent *parent);     // NULL is allowed
+// px_parent_asked tells if an answer (its parent) may be to a question of `asker`: on an engine, if
+// its route names the same client and task (task 0: any of the client's); elsewhere always.
+bool px_parent_asked(const px_parent *asker, const px_parent *answer);
 
 // What the letters in the inbox are.
 typedef enum px_notice {

@@ -69,6 +69,8 @@ def run() -> int:
     sys.stdout, sys.stderr = OutStream("stdout"), OutStream("stderr")
     shell = prepare()
     kernel = IPythonKernel(shell)
+    if _kernel.engine_id >= 0:
+        kernel.forward_input(True)  # for good: calls may ask as well as cells
     _introduce(shell, kernel)
     _startup(shell)
     _kernel.set_language_info(dumps(kernel.kernel_info))

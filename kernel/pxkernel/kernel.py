@@ -332,13 +332,20 @@ class IPythonKernel(Kernel):
     def _input_request(
         self, prompt: str, ident: Any = None, parent: Any = None, password: bool = False
     ) -> str:
-        if not self._allow_stdin:
+        if not (self._asked_by_client() if _kernel.engine_id >= 0 else self._allow_stdin):
             from IPython.core.error import StdinNotImplementedError
 
             raise StdinNotImplementedError(
                 "raw_input was called, but this frontend does not support input requests."
             )
         return _kernel.input_request(prompt, password, messages.to_parent(parent))
+
+    def _asked_by_client(self) -> bool:
+        """On an engine: whether the client of this request answers questions."""
+        parent = messages.get_parent()
+        return bool(
+            parent.get("content", {}).get("allow_stdin") or parent.get("metadata", {}).get("stdin")
+        )
 
     # --- what libraries use ---------------------------------------------------------------------
     @property

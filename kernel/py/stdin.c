@@ -59,17 +59,19 @@ static int wait_readable(int fd)
     return n > 0 ? 0 : -1;
 }
 
-// wait_answer gives the answer, or NULL with an exception.
-static px_request *wait_answer(px_kernel *kernel)
+// wait_answer gives the answer to the question of parent, or NULL with an exception.
+static px_request *wait_answer(px_kernel *kernel, const px_parent *parent)
 {
     for (;;) {
         if (wait_readable(px_mailbox_fd(&kernel->answers)) < 0) {
             return NULL;
         }
         px_letter *letter = px_mailbox_take_one(&kernel->answers);
-        if (letter != NULL) {
-            return PX_CONTAINER(letter, px_request, letter);
+        px_request *answer = letter != NULL ? PX_CONTAINER(letter, px_request, letter) : NULL;
+        if (answer != NULL && px_parent_asked(parent, answer->parent)) {
+            return answer;
         }
+        px_request_free(answer);
     }
 }
 
@@ -85,7 +87,10 @@ static PyObject *value_of(const px_request *answer)
         return PyUnicode_FromString("");
     }
     if (PyUnicode_CompareWithASCIIString(text, "\x04") == 0) {
-        PyErr_SetNone(PyExc_EOFError);
+        px_slice why = px_member(answer->message->content, "why"); // a cluster's client says it
+        PX_AUTO_PY PyObject *words = why.size != 0 ? px_py_json(why) : NULL;
+        PyErr_Clear();
+        PyErr_SetObject(PyExc_EOFError, words);
         return NULL;
     }
     return Py_NewRef(text);
@@ -119,7 +124,7 @@ static PyObject *input_request(PyObject *module, PyObject *args)
     }
     drop_stale(kernel);
     ask(kernel, parent, px_slice_of(prompt, (size_t)size), password != 0);
-    px_request *answer = wait_answer(kernel);
+    px_request *answer = wait_answer(kernel, parent);
     if (answer == NULL) {
         if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
             PyErr_SetString(PyExc_KeyboardInterrupt, "Interrupted by user");

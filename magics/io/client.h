@@ -58,6 +58,7 @@ typedef struct px_slot {
     px_frames reply;   // the reply with its route; empty when it was made by us
     px_buf substitute; // the content that we made, when the engine or the controller was lost
     px_outputs outputs;
+    size_t told; // bytes of text in outputs that were shown with a question
 } px_slot;
 
 // px_live is an output that nobody has taken yet, for callers that show outputs themselves.
@@ -146,6 +147,8 @@ void px_client_engines(px_client *client, px_buf *out);
 // px_client_engine_ids appends the ids of living engines, sorted, as uint32_t.
 void px_client_engine_ids(px_client *client, px_buf *out);
 uint64_t px_client_changed(px_client *client);
+// px_client_filled counts the slots that have been filled, of all tasks.
+uint64_t px_client_filled(px_client *client);
 
 // PX_NO_ENGINE stands for the engine of a balanced task that no engine has answered yet.
 #define PX_NO_ENGINE UINT32_MAX
@@ -191,13 +194,19 @@ px_err px_client_ask(px_client *client, const char *msg_type, px_slice content, 
                      px_error *reterr);
 void px_client_ask_done(px_client *client, px_ask *ask);
 
-// px_want is what a wait waits for: a task, else the answer to ask, else that engines or cluster
-// changed after `seen`. The end of the connection fulfils all of them.
+// px_asks says which questions of engines a wait may be ended by.
+// SLOT: of the slot that is waited for; OWN: of the task; ALL: of the connection.
+typedef enum px_asks { PX_ASKS_NONE, PX_ASKS_SLOT, PX_ASKS_OWN, PX_ASKS_ALL } px_asks;
+
+// px_want is what a wait waits for: a task, else the answer to ask, else a slot filled, or engines
+// or cluster changed, after `seen`. The end of the connection fulfils all of them.
 typedef struct px_want {
     px_task *task;
     const px_ask *ask;
     int32_t slot; // ≥ 0: this slot; -1: all; PX_WANT_ANY: more than `seen` slots, or output to take
     uint64_t seen;
+    px_asks asks; // end the wait also for questions
+    bool filled;  // without task: that more than `seen` slots of the connection have been filled
 } px_want;
 #define PX_WANT_ALL (-1)
 #define PX_WANT_ANY (-2)
@@ -208,6 +217,28 @@ bool px_client_has(px_client *client, const px_want *want);
 // deadline 0: for ever. mask (may be NULL) is the signal mask while it sleeps. PX_ETIMEOUT;
 // PX_EINTR when a signal came. Without the GIL.
 px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, const sigset_t *mask);
+
+// px_question is an input_request of an engine. Who has taken it has a reference to its task.
+typedef struct px_question {
+    struct px_question *next;
+    px_task *task; // NULL: nobody knows it any more
+    uint64_t task_id;
+    uint32_t slot;
+    uint32_t engine;
+    bool password;
+    px_buf prompt;
+    px_buf said;         // what the engine printed since the last question, if nobody has shown it
+    px_message *message; // its header is the answer's parent
+} px_question;
+
+// px_client_question takes a question that want (with `asks`) may be ended by; NULL: there is none.
+// It is given back by one of: px_client_answer, px_client_refuse (the engine's input() raises
+// EOFError with why; the reference to the task stays the caller's), px_client_unasked (it is asked
+// again by whoever waits next).
+px_question *px_client_question(px_client *client, const px_want *want);
+px_err px_client_answer(px_client *client, px_question *question, px_slice value);
+px_err px_client_refuse(px_client *client, px_question *question, const char *why);
+void px_client_unasked(px_client *client, px_question *question);
 
 px_task *px_task_ref(px_task *task);
 // px_task_unref: the last reference of a task that is done frees it.

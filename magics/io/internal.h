@@ -45,7 +45,10 @@ struct px_client {
     px_lending lending;
     px_buf cluster;
     uint64_t changed;
+    uint64_t n_filled; // slots
     px_ask *asks;
+    px_question *questions; // of open slots, oldest first; their tasks are not referenced
+    uint32_t last_asked;    // the engine whose question was taken last
     px_waiter *waiters;
     px_waiter *idle_waiters;
     px_waiter *leader; // the waiter that plays the reader; NULL: px-client does
@@ -115,6 +118,19 @@ px_task *px__task_find(px_client *client, uint64_t id);
 void px__task_queue_live(px_task *task, uint32_t slot, px_output *output, bool is_stderr,
                          px_slice text);
 
+// px__question_came takes message, an input_request; task NULL: nobody knows it. No locks but
+// reading.
+void px__question_came(px_client *client, px_task *task, uint32_t slot, const px_route *route,
+                       px_message *message);
+// px__asked tells if there is a question for a wait; px__questions_drop forgets those of a slot;
+// px__questions_take_all unlinks those of a task. lock held.
+bool px__asked(const px_client *client, const px_want *want);
+void px__questions_drop(px_task *task, uint32_t slot);
+px_question *px__questions_take_all(px_task *task);
+// px__questions_refuse tells their engines that nobody answers, and frees the list. No locks but
+// reading.
+void px__questions_refuse(px_client *client, px_question *questions);
+
 // px__show hands an output to the notebook. reading held.
 void px__show(px_task *task, uint32_t engine, const px_message *message);
 void px__show_text(px_task *task, uint32_t engine, bool is_stderr, px_slice text);
@@ -131,6 +147,8 @@ px_ns px__hold_due(const px_client *client);
 // else than a task. lock held.
 void px__wake(px_client *client, const px_task *task, const px_waiter *self);
 void px__wake_all(px_client *client);
+// px__wake_asking wakes the waiters that may ask a question of task. lock held.
+void px__wake_asking(px_client *client, const px_task *task);
 void px__waiters_free(px_client *client);
 // px__mute keeps px-client from reading the work link, or lets it again. lock held.
 void px__mute(px_client *client, bool mute);

@@ -213,6 +213,25 @@ static void serve_output(px_client *client, px_task *task, uint32_t slot, px_fra
     keep(task, slot, message, false, NULL, self);
 }
 
+// serve_question takes an input_request; task NULL: nobody knows it. What was kept back is shown
+// first: it may say what is asked for.
+static void serve_question(px_client *client, const px_route *route, px_task *task, uint32_t slot,
+                           px_frames *frames)
+{
+    px_message *message = NULL;
+    if (px_session_verify(client->reader, frames, false, &message, NULL) != PX_OK) {
+        return;
+    }
+    if (message->type != PX_MSG_INPUT_REQUEST) {
+        px_message_free(message);
+        return;
+    }
+    if (task != NULL && task->held) {
+        px__hold_end(task);
+    }
+    px__question_came(client, task, slot, route, message);
+}
+
 // slot_of finds the slot of an engine. A balanced task has one, whose engine is the one that we
 // hear from.
 static uint32_t slot_of(px_task *task, uint32_t engine)
@@ -257,7 +276,9 @@ static void serve(px_client *client, px_frames *frames, const px_waiter *self)
     px_task *task = px__task_find(client, route.task);
     uint32_t slot = task != NULL ? slot_of(task, engine) : PX_NO_SLOT;
     bool segments = route.kind == PX_ROUTE_REPLY && (route.flags & PX_ROUTE_SEGMENTS) != 0;
-    if (slot != PX_NO_SLOT) {
+    if (route.kind == PX_ROUTE_STDIN && route.n == 1) {
+        serve_question(client, &route, slot != PX_NO_SLOT ? task : NULL, slot, frames);
+    } else if (slot != PX_NO_SLOT) {
         switch (route.kind) {
         case PX_ROUTE_REPLY:
             serve_reply(client, &route, task, slot, frames, self);

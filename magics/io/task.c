@@ -71,12 +71,23 @@ static void task_free(px_task *task)
 void px_task_unref(px_task *task)
 {
     px_client *client = task->client;
+    px_question *deserted = NULL;
     (void)pthread_mutex_lock(&client->lock);
     bool last = --task->refs == 0;
     if (last && task->indexed) {
         (void)px_pending_remove(&client->pending, &task->entry);
     }
+    if (task->refs <= 1 && client->questions != NULL) { // only the table knows it
+        deserted = px__questions_take_all(task);
+    }
+    if (deserted != NULL) {
+        (void)px_client_ref(client); // the table may let go of the task meanwhile
+    }
     (void)pthread_mutex_unlock(&client->lock);
+    if (deserted != NULL) {
+        px__questions_refuse(client, deserted);
+        px_client_unref(client);
+    }
     if (last) {
         task_free(task);
     }
@@ -93,7 +104,11 @@ void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
 {
     task->slots[slot].state = state;
     task->slots[slot].received = unix_time();
+    if (task->client->questions != NULL) {
+        px__questions_drop(task, slot);
+    }
     task->n_done++;
+    task->client->n_filled++;
     if (task->n_done == task->targets.n) {
         task->client->n_open--;
         if (task->done_fd >= 0) {
@@ -192,6 +207,7 @@ void px_task_abandon(px_task *task)
     px_task *done = NULL;
     (void)pthread_mutex_lock(&client->lock);
     task->abandoned = true;
+    px_question *deserted = px__questions_take_all(task);
     if (task->indexed) {
         (void)px_pending_remove(&client->pending, &task->entry);
         task->indexed = false;
@@ -204,6 +220,7 @@ void px_task_abandon(px_task *task)
     }
     px__wake(client, task, NULL);
     (void)pthread_mutex_unlock(&client->lock);
+    px__questions_refuse(client, deserted);
     px__settle(done);
 }
 

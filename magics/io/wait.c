@@ -53,10 +53,14 @@ static bool task_has(const px_task *task, const px_want *want)
 static bool has(const px_client *client, const px_want *want)
 {
     if (want->task != NULL) {
-        return task_has(want->task, want);
+        return task_has(want->task, want) || (client->questions != NULL && px__asked(client, want));
     }
     if (client->closed) {
         return true;
+    }
+    if (want->filled) {
+        return client->n_filled > want->seen ||
+               (client->questions != NULL && px__asked(client, want));
     }
     return want->ask != NULL ? want->ask->answered : client->changed > want->seen;
 }
@@ -67,6 +71,14 @@ bool px_client_has(px_client *client, const px_want *want)
     bool result = has(client, want);
     (void)pthread_mutex_unlock(&client->lock);
     return result;
+}
+
+uint64_t px_client_filled(px_client *client)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    uint64_t filled = client->n_filled;
+    (void)pthread_mutex_unlock(&client->lock);
+    return filled;
 }
 
 static void signal_waiter(px_waiter *waiter)
@@ -80,7 +92,18 @@ static void signal_waiter(px_waiter *waiter)
 void px__wake(px_client *client, const px_task *task, const px_waiter *self)
 {
     for (px_waiter *waiter = client->waiters; waiter != NULL; waiter = waiter->next) {
-        if (waiter != self && waiter->want.task == task && has(client, &waiter->want)) {
+        bool concerned = waiter->want.task == task || waiter->want.filled;
+        if (waiter != self && concerned && has(client, &waiter->want)) {
+            signal_waiter(waiter);
+        }
+    }
+}
+
+void px__wake_asking(px_client *client, const px_task *task)
+{
+    for (px_waiter *waiter = client->waiters; waiter != NULL; waiter = waiter->next) {
+        bool own = waiter->want.asks != PX_ASKS_NONE && waiter->want.task == task;
+        if (own || waiter->want.asks == PX_ASKS_ALL) {
             signal_waiter(waiter);
         }
     }
@@ -142,7 +165,8 @@ static bool lead(px_client *client, px_waiter *waiter)
     if (client->leader == waiter) {
         return true; // promoted by the one before
     }
-    if (waiter->want.task == NULL || client->leader != NULL || client->closed) {
+    bool over_work = waiter->want.task != NULL || waiter->want.filled;
+    if (!over_work || client->leader != NULL || client->closed) {
         return false;
     }
     client->leader = waiter;

@@ -43,6 +43,10 @@ class Connection:
         """A counter that grows at each engine or cluster notification."""
     def wait_changed(self, seen: int, timeout: float) -> bool:
         """Wait (interruptible) until ``changed() > seen``; False on time-out."""
+    def filled(self) -> int:
+        """How many slots have been filled so far, of all tasks."""
+    def wait_filled(self, seen: int, timeout: float | None) -> bool:
+        """Wait (interruptible) until ``filled() > seen``; False on time-out."""
     def submit(
         self,
         msg_type: str,
@@ -113,8 +117,14 @@ class Task:
     def done(self) -> bool: ...
     def n_done(self) -> int: ...
     def slot_done(self, index: int) -> bool: ...
-    def wait(self, timeout: float | None = None, index: int = -1) -> bool:
-        """Wait for all slots, or for one. GIL released, interruptible. False on time-out."""
+    def wait(
+        self, timeout: float | None = None, index: int = -1, answer: bool = True
+    ) -> bool:
+        """Wait for all slots, or for one. GIL released, interruptible. False on time-out.
+
+        As in every wait for results, what engines ask meanwhile (``input()``) is put to
+        ``pxparallel.asking.ask``, unless ``answer`` is False.
+        """
     def wait_any(self, seen: int, timeout: float | None = None) -> bool:
         """Wait until ``n_done() > seen`` or new output is queued; False on time-out."""
     def wait_whole(self, timeout: float | None = None) -> bool:

@@ -12,7 +12,6 @@ waits a moment for their answers and then raises KeyboardInterrupt.
 from __future__ import annotations
 
 import contextlib
-import select
 import sys
 import threading
 import time
@@ -85,7 +84,7 @@ def _settle(slots: Sequence[Slot], seconds: float) -> None:
     end = time.monotonic() + seconds
     for task, index in slots:
         left = end - time.monotonic()
-        if left <= 0 or not task.wait(left, index):
+        if left <= 0 or not task.wait(left, index, answer=False):
             return
 
 
@@ -265,14 +264,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                 return bool(task.wait(left_until(end), index))
             if len(self._tasks) == 1 and self._whole:
                 return bool(self._tasks[0].wait_any(seen, left_until(end)))
-            pending = [task for task in self._tasks if not task.done()]
-            if self._answers() > seen or not pending:
-                return True
-            poll = select.poll()
-            for task in pending:
-                poll.register(task.fileno(), select.POLLIN)
-            left = left_until(end)
-            return bool(poll.poll(None if left is None else left * 1000))
+            connection = self._client._connection
+            while True:
+                filled = connection.filled()
+                if self._answers() > seen or self.done():
+                    return True
+                if not connection.wait_filled(filled, left_until(end)):
+                    return False
         except KeyboardInterrupt:
             self._interrupted()
             return False

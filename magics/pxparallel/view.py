@@ -19,7 +19,7 @@ from .mapping import as_sequence, distribution
 from .mapresult import AsyncMapResult, keeps_errors
 from .results import Results
 
-_APPLY = b'{"px": 1}'
+_APPLY = b'{"px": 1, "stdin": 1}'
 _FLAGS = ("block", "track", "label", "targets")
 
 
@@ -299,7 +299,7 @@ class DirectView(View):
             "silent": silent,
             "store_history": not silent,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": True,
             "stop_on_error": False,
         }
         task = self.client._submit(
@@ -319,6 +319,14 @@ class DirectView(View):
         with open(filename, encoding="utf-8") as file:
             code = file.read()
         return self.execute(code, targets=targets, block=block)
+
+    def debug(self, targets: Any = None) -> None:
+        """Post-mortem debugger on the engines' last error, one engine after the other, from here.
+
+        The engine's debugger asks and this end answers: ``w``, ``p name``, ``u``, ``q``.
+        """
+        for engine in self._ids(targets):
+            self._execute("%debug", False, engine, name="debug").get()
 
     # --- names ----------------------------------------------------------------------------------
     def push(

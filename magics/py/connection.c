@@ -151,6 +151,26 @@ static PyObject *connection_wait_changed(PyObject *object, PyObject *args)
     return PyBool_FromLong(px_client_changed(client) > seen);
 }
 
+static PyObject *connection_filled(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    px_client *client = px_client_of(object);
+    return client != NULL ? PyLong_FromUnsignedLongLong(px_client_filled(client)) : NULL;
+}
+
+static PyObject *connection_wait_filled(PyObject *object, PyObject *args)
+{
+    unsigned long long seen = 0;
+    PyObject *timeout = NULL;
+    px_client *client = px_client_of(object);
+    if (client == NULL || !PyArg_ParseTuple(args, "KO:wait_filled", &seen, &timeout)) {
+        return NULL;
+    }
+    const px_want want = {.seen = seen, .asks = PX_ASKS_ALL, .filled = true};
+    int waited = px_wait_python(client, &want, timeout);
+    return waited < 0 ? NULL : PyBool_FromLong(waited);
+}
+
 // answer makes the result of control(), or its exception.
 static PyObject *answer(px_module *module, px_client *client, const char *msg_type,
                         const px_ask *ask, double timeout)
@@ -271,6 +291,9 @@ static PyMethodDef connection_methods[] = {
     {"changed", connection_changed, METH_NOARGS, "A counter of notifications."},
     {"wait_changed", connection_wait_changed, METH_VARARGS,
      "Wait until changed() > seen; False on time-out."},
+    {"filled", connection_filled, METH_NOARGS, "How many slots have been filled."},
+    {"wait_filled", connection_wait_filled, METH_VARARGS,
+     "Wait until filled() > seen; False on time-out."},
     {"submit", (PyCFunction)(void (*)(void))px_connection_submit, METH_VARARGS | METH_KEYWORDS,
      "Send one request to all targets."},
     {"control", (PyCFunction)(void (*)(void))connection_control, METH_VARARGS | METH_KEYWORDS,

@@ -2,6 +2,7 @@
 #ifndef PX_MAGICS_MODULE_H
 #define PX_MAGICS_MODULE_H
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include "io/client.h"
@@ -52,8 +53,15 @@ PyObject *px_json_value(px_module *module, px_slice text);
 PyObject *px_task_wrap(px_module *module, px_task *task, PyObject *connection);
 
 // px_wait_python waits for want: 1 fulfilled, 0 timed out, -1 exception. timeout: a number or None.
+// With want->asks, questions of engines are answered meanwhile.
 int px_wait_python(px_client *client, const px_want *want, PyObject *timeout);
 int px_wait_until(px_client *client, const px_want *want, px_ns deadline);
+
+// px_asks_here: which questions this thread answers during a wait that allows PX_ASKS_ALL.
+px_asks px_asks_here(const px_want *want);
+// px_ask_python asks a person and sends the answer. Takes question. -1: KeyboardInterrupt, and the
+// question waits for the next who asks.
+int px_ask_python(px_client *client, px_question *question);
 
 // px_buffer_view is a writable memoryview of bytes.
 PyObject *px_buffer_view(px_module *module, px_bytes *bytes);

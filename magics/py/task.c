@@ -90,18 +90,20 @@ static PyObject *wait_result(px_task *task, const px_want *want, PyObject *timeo
 
 static PyObject *task_wait(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"timeout", "index", NULL};
+    static char *names[] = {"timeout", "index", "answer", NULL};
     PyObject *timeout = Py_None;
     int index = PX_WANT_ALL;
+    int answer = 1;
     px_task *task = task_of(object);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Oi:wait", names, &timeout, &index)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Oip:wait", names, &timeout, &index, &answer)) {
         return NULL;
     }
     if (index < PX_WANT_ALL || index >= (int)task->targets.n) {
         return PyErr_Format(PyExc_IndexError, "slot %d of a task with %u targets", index,
                             task->targets.n);
     }
-    const px_want want = {.task = task, .slot = index};
+    const px_want want = {
+        .task = task, .slot = index, .asks = answer != 0 ? PX_ASKS_ALL : PX_ASKS_NONE};
     return wait_result(task, &want, timeout);
 }
 
@@ -114,7 +116,8 @@ static PyObject *task_wait_any(PyObject *object, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|O:wait_any", names, &seen, &timeout)) {
         return NULL;
     }
-    const px_want want = {.task = task, .slot = PX_WANT_ANY, .seen = seen};
+    const px_want want = {
+        .task = task, .slot = PX_WANT_ANY, .seen = seen, .asks = PX_ASKS_ALL};
     return wait_result(task, &want, timeout);
 }
 
@@ -126,7 +129,7 @@ static PyObject *task_wait_whole(PyObject *object, PyObject *args, PyObject *kwa
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait_whole", names, &timeout)) {
         return NULL;
     }
-    const px_want want = {.task = task, .slot = PX_WANT_WHOLE};
+    const px_want want = {.task = task, .slot = PX_WANT_WHOLE, .asks = PX_ASKS_ALL};
     return wait_result(task, &want, timeout);
 }
 

@@ -10,13 +10,25 @@
 #include <pthread.h>
 #include <signal.h>
 
+// answer_question answers a question of an engine, if nobody else has taken it. -1 with
+// KeyboardInterrupt.
+static int answer_question(px_client *client, const px_want *asking)
+{
+    px_question *question = px_client_question(client, asking);
+    return question != NULL ? px_ask_python(client, question) : 0;
+}
+
 int px_wait_until(px_client *client, const px_want *want, px_ns deadline)
 {
-    if (px_client_has(client, want)) {
+    px_want plain = *want;
+    plain.asks = PX_ASKS_NONE;
+    if (px_client_has(client, &plain)) {
         return 1;
     }
     sigset_t all;
     sigset_t before;
+    px_want asking = *want;
+    asking.asks = px_asks_here(want);
     (void)sigfillset(&all);
     for (;;) {
         (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -26,13 +38,19 @@ int px_wait_until(px_client *client, const px_want *want, px_ns deadline)
         }
         px_err err;
         Py_BEGIN_ALLOW_THREADS;
-        err = px_client_wait(client, want, deadline, &before);
+        err = px_client_wait(client, &asking, deadline, &before);
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         Py_END_ALLOW_THREADS;
         px_buffers_release();
         switch (err) {
         case PX_OK:
-            return 1;
+            if (px_client_has(client, &plain) || px_client_closed(client, NULL)) {
+                return 1;
+            }
+            if (answer_question(client, &asking) < 0) {
+                return -1;
+            }
+            break;
         case PX_ETIMEOUT:
             return 0;
         case PX_EINTR:
