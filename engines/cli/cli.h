@@ -25,7 +25,7 @@ enum {
 typedef struct px_cli {
     const char *command;
     const char *name; // of the cluster; "default" unless given
-    bool name_given, json, all, no_wait, until_stdin_closes;
+    bool name_given, json, all, no_wait, until_stdin_closes, restart;
     long long n;      // -1: not given
     long long engine; // -1: not given
     long long tail;   // lines

@@ -20,7 +20,8 @@ typedef struct cli_command {
 
 static const cli_command commands[] = {
     {"start", px_command_start,
-     "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES]",
+     "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES] "
+     "[--restart]",
      "Starts a cluster in the background and waits until its engines are ready.\n"
      "\n"
      "  -n N               engines (default: as many as cores can be used here)\n"
@@ -30,10 +31,12 @@ static const cli_command commands[] = {
      "  --timeout S        wait at most S seconds (default: 60)\n"
      "  --cwd DIR          working directory of the engines (default: this one)\n"
      "  --preload MODULES  modules every engine has imported from the start, comma separated\n"
+     "  --restart          start a new engine in place of one that dies, and let it run what was\n"
+     "                     recorded with %%px --init\n"
      "\n"
      "  pxcluster start -n 4\n"
      "  pxcluster start sweep -n 16 --preload numpy,scipy\n",
-     "nawtcp"},
+     "nawtcpr"},
     {"stop", px_command_stop, "[NAME | --all] [--timeout S]",
      "Ends a cluster and waits until no process of it is left. Engines are asked to end, after a\n"
      "second sent SIGTERM, then SIGKILL.\n"
@@ -130,6 +133,7 @@ static const struct option options[] = {{"n", required_argument, NULL, 'n'},
                                         {"timeout", required_argument, NULL, 't'},
                                         {"cwd", required_argument, NULL, 'c'},
                                         {"preload", required_argument, NULL, 'p'},
+                                        {"restart", no_argument, NULL, 'r'},
                                         {"all", no_argument, NULL, 'A'},
                                         {"engines", required_argument, NULL, 'e'},
                                         {"engine", required_argument, NULL, 'k'},
@@ -197,6 +201,9 @@ static bool read_option(px_cli *cli, int option)
         return true;
     case 'p':
         cli->preload = optarg;
+        return true;
+    case 'r':
+        cli->restart = true;
         return true;
     case 'e':
         cli->engines = optarg;

@@ -127,6 +127,9 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
         argv[argc++] = "--cwd";
         argv[argc++] = (char *)cli->cwd;
     }
+    if (cli->restart) {
+        argv[argc++] = "--restart";
+    }
     if (cli->preload != NULL) {
         argv[argc++] = "--preload";
         argv[argc++] = (char *)cli->preload;

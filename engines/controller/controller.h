@@ -68,6 +68,7 @@ struct px_controller {
     // given
     const char *name, *preload;
     uint32_t n;
+    bool restart; // engines that die are replaced
     pid_t attach;
     int status_fd; // where the starter waits for the outcome; -1: nowhere
     // made
@@ -125,6 +126,9 @@ void px__recall(px_controller *controller, const px_news *news);
 void px__carry_out(px_controller *controller, px_orders *orders); // and empties them
 px_err px__zygote_start(px_controller *controller, px_error *reterr);
 bool px__engine_busy(void *context, uint32_t engine);
+// px__init_failed tells that engine did not do what was recorded for it; UINT32_MAX: that something
+// could not be recorded.
+void px__init_failed(px_controller *controller, uint32_t engine);
 void px__stop(px_controller *controller, const char *why);
 void px__fail(px_controller *controller, const char *code, const char *message, const char *cause,
               const char *fix);

@@ -64,6 +64,10 @@ void px__describe_seat(const px_controller *controller, const px_seat *seat, px_
     px_jsonw_key_int(w, "pid", seat->pid);
     numbers_of(controller, seat, w);
     exit_of(seat, w);
+    const px_engine *engine = px_roster_find(controller->roster, seat->id);
+    if (engine != NULL && engine->replaces >= 0) {
+        px_jsonw_key_int(w, "replaces", engine->replaces);
+    }
     px_jsonw_end_object(w);
 }
 
@@ -127,6 +131,7 @@ void px__describe_cluster(const px_controller *controller, px_jsonw *w)
     px_jsonw_key_string(w, "state", px_cluster_state_name(px_roster_state(controller->roster)));
     px_jsonw_key_int(w, "n", px_roster_wanted(controller->roster));
     px_jsonw_key_int(w, "ready", (int64_t)px_roster_usable(controller->roster));
+    px_jsonw_key_bool(w, "restart", controller->restart);
     px_jsonw_key_string(w, "since", controller->file.started);
     px_jsonw_key_int(w, "pid", controller->file.pid);
     px_jsonw_key_string(w, "host", controller->file.host);

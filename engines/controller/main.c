@@ -28,7 +28,7 @@
 
 static const char help[] =
     "usage: pxcontroller [--name NAME] [-n N] [--attach PID] [--cwd DIR] [--preload MODULES]\n"
-    "                    [--status-fd FD]\n"
+    "                    [--restart] [--status-fd FD]\n"
     "\n"
     "Runs one cluster until it is told to stop: listens for clients, starts N engines and\n"
     "carries what they say to each other. `pxcluster start` runs it for you, in the background.\n"
@@ -38,6 +38,7 @@ static const char help[] =
     "  --attach PID       end when process PID ends\n"
     "  --cwd DIR          working directory of the engines (default: this one)\n"
     "  --preload MODULES  modules to import before engines are forked, comma separated\n"
+    "  --restart          start a new engine in place of one that dies\n"
     "  --status-fd FD     write one line of JSON here when it runs, or why it does not\n"
     "  --help, --version\n"
     "\n"
@@ -104,6 +105,9 @@ static bool read_option(px_controller *controller, int option, const char *text)
     case 'p':
         controller->preload = text;
         return true;
+    case 'r':
+        controller->restart = true;
+        return true;
     case 'c':
         if (chdir(text) != 0) {
             (void)fprintf(stderr, "pxcontroller: cannot enter %s: %s\n", text, strerror(errno));
@@ -121,7 +125,7 @@ static int read_options(px_controller *controller, int argc, char **argv)
     static const struct option options[] = {
         {"name", required_argument, NULL, 'N'},      {"attach", required_argument, NULL, 'a'},
         {"cwd", required_argument, NULL, 'c'},       {"preload", required_argument, NULL, 'p'},
-        {"status-fd", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+        {"restart", no_argument, NULL, 'r'},         {"status-fd", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
@@ -207,6 +211,8 @@ static void news_came(void *context, px_letter *letter)
         px__heart_join(controller);
     } else if (kind == PX_NEWS_ENGINE_GONE) {
         px_roster_disconnected(controller->roster, px_now(), id, &orders);
+    } else if (kind == PX_NEWS_INIT_FAILED) {
+        px__init_failed(controller, id);
     }
     px__carry_out(controller, &orders);
 }
@@ -255,6 +261,7 @@ static px_err make_parts(px_controller *controller, px_error *reterr)
                           NULL, "pxcontroller", &controller->session, reterr));
     relay.session = controller->session;
     PX_TRY(px_roster_new(&limits, &controller->roster));
+    px_roster_replace(controller->roster, controller->restart);
     PX_TRY(px_heart_new(PX_HEART_PERIOD, PX_HEART_MISSED, &controller->heart));
     PX_TRY(px_loop_add_mailbox(controller->loop, "news", &controller->news, news_came, controller));
     PX_TRY(px_relay_start(&relay, &controller->relay));

@@ -88,9 +88,30 @@ static void explain(px_controller *controller, const px_seat *seat)
     (void)snprintf(message, sizeof(message), "engine %u %s", seat->id,
                    was_ready ? "died" : "did not come up");
     px__fail(controller, was_ready ? "engine-died" : "engine-failed", message, seat->cause,
-             "`pxcluster restart` replaces it");
+             px_roster_exhausted(controller->roster)
+                 ? "engines died too often to be replaced by themselves: `pxcluster logs` says "
+                   "why, `pxcluster restart` starts new ones"
+             : controller->restart && was_ready ? "a new engine takes its place"
+                                                : "`pxcluster restart` replaces it");
     (void)snprintf(controller->error.log, sizeof(controller->error.log), "%.*s/engine-%u.log",
                    PATH_MAX - 32, controller->folder, seat->id);
+}
+
+void px__init_failed(px_controller *controller, uint32_t engine)
+{
+    char message[128];
+    if (engine == UINT32_MAX) {
+        px__fail(controller, "init-too-large", "engines to come will not be as these",
+                 "more than 256 MiB were to be recorded as initialisation",
+                 "record code that makes or loads the data, not the data");
+    } else {
+        (void)snprintf(message, sizeof(message), "engine %u is not initialised as the others",
+                       engine);
+        px__fail(controller, "init-failed", message,
+                 "what was recorded with %px --init raised an error on it",
+                 "run that cell on it again to see the error: `%%px --targets`, then its number");
+    }
+    tell_cluster(controller);
 }
 
 // --- orders --------------------------------------------------------------------------------------

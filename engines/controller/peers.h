@@ -50,7 +50,11 @@ typedef struct px_debtor {
     UT_hash_handle hh;
 } px_debtor;
 
+typedef struct px_record px_record;
+
 struct px_relay {
+    px_record *kept; // init.c
+    size_t kept_bytes;
     pthread_t thread;
     px_loop *loop;
     px_mailbox box;
@@ -109,6 +113,15 @@ void px__route_lost(px_relay *relay, px_debtor *debtor);
 void px__route_client_gone(px_relay *relay, uint32_t client);
 // px__route_nobody_answers ends the input() of engines that a client has left without an answer.
 void px__route_nobody_answers(px_relay *relay, uint32_t client);
+
+// init.c: px__init_keep remembers a request for engines to come; px__init_send gives an engine that
+// has just joined all that was kept.
+void px__init_keep(px_relay *relay, const px_frames *frames);
+void px__init_send(px_relay *relay, px_peer *engine);
+void px__init_free(px_relay *relay);
+// px__tell_init_failed tells the admin that an engine is not as the others; UINT32_MAX: that those
+// to come will not be.
+void px__tell_init_failed(px_relay *relay, uint32_t engine);
 
 // tasks.c
 px_err px__task_came(px_peer *from, const px_route *route, const px_frames *frames,

@@ -92,6 +92,11 @@ static void tell_admin(px_relay *relay, int kind, uint32_t id)
     tell(relay, &(px_news){.letter = {.kind = kind}, .id = id});
 }
 
+void px__tell_init_failed(px_relay *relay, uint32_t engine)
+{
+    tell_admin(relay, PX_NEWS_INIT_FAILED, engine);
+}
+
 void px__tell_recall(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task)
 {
     tell(relay,
@@ -266,6 +271,7 @@ static void admit(px_peer *peer, const invitation *guest)
     px_debtor *debtor = px__relay_debtor(relay, peer->id);
     debtor->peer = peer;
     debtor->connected = true;
+    px__init_send(relay, peer);
     tell_admin(relay, PX_NEWS_ENGINE_UP, peer->id);
     px_sched_engine_up(relay->sched, px_now(), peer->id, &relay->orders);
     px__tasks_carry_out(relay);
@@ -735,6 +741,7 @@ static void destroy(px_relay *relay)
     px_loop_free(relay->loop);
     px_session_free(relay->session);
     px_mailbox_done(&relay->box);
+    px__init_free(relay);
     free(relay);
 }
 

@@ -22,6 +22,8 @@
 
 #include <string.h>
 
+enum { DEAD_SHOWN = 16 }; // replaced ones
+
 struct px_roster {
     px_roster_limits limits;
     px_engine **engines; // ascending ids
@@ -32,6 +34,9 @@ struct px_roster {
     px_cluster_state told; // with PX_ORDER_CLUSTER
     size_t told_usable;
     uint32_t told_wanted;
+    bool replaces, exhausted;
+    px_ns window; // since when n_replaced counts
+    uint32_t n_replaced;
 };
 
 px_err px_roster_new(const px_roster_limits *limits, px_roster **ret_roster)
@@ -44,6 +49,16 @@ px_err px_roster_new(const px_roster_limits *limits, px_roster **ret_roster)
     roster->told = PX_CLUSTER_RUNNING; // with the none that are wanted
     *ret_roster = roster;
     return PX_OK;
+}
+
+void px_roster_replace(px_roster *roster, bool on)
+{
+    roster->replaces = on;
+}
+
+bool px_roster_exhausted(const px_roster *roster)
+{
+    return roster->exhausted;
 }
 
 void px_roster_free(px_roster *roster)
@@ -186,7 +201,7 @@ static void forget_dead(px_roster *roster, px_orders *orders)
     }
 }
 
-static void spawn(px_roster *roster, px_ns now, px_orders *orders)
+static void spawn(px_roster *roster, px_ns now, int64_t replaces, px_orders *orders)
 {
     if (roster->n == roster->capacity) {
         size_t capacity = roster->capacity == 0 ? 16 : roster->capacity * 2;
@@ -205,6 +220,7 @@ static void spawn(px_roster *roster, px_ns now, px_orders *orders)
     }
     engine->id = roster->next_id++;
     engine->exit = (px_exit){.signal = -1, .code = -1};
+    engine->replaces = replaces;
     roster->engines[roster->n++] = engine;
     become(engine, now, PX_ENGINE_SPAWNED, "ordered", orders);
     engine->deadline = now + roster->limits.registration;
@@ -229,17 +245,6 @@ static void leave(px_roster *roster, px_engine *engine, px_ns now, const char *c
     }
 }
 
-// die is the end of an engine, whatever the way.
-static void die(px_roster *roster, px_engine *engine, px_ns now, const char *cause,
-                px_orders *orders)
-{
-    become(engine, now, PX_ENGINE_DEAD, cause, orders);
-    give(orders, PX_ORDER_LOST, engine->id);
-    if (engine->asked) {
-        forget(roster, engine->id, orders);
-    }
-}
-
 static size_t count_staying(const px_roster *roster)
 {
     size_t n = 0;
@@ -247,6 +252,51 @@ static size_t count_staying(const px_roster *roster)
         n += staying(roster->engines[i]);
     }
     return n;
+}
+
+// may_replace tells if a dead engine gets a successor, and counts it.
+static bool may_replace(px_roster *roster, const px_engine *dead, px_ns now)
+{
+    if (!roster->replaces || roster->stopping || !dead->was_ready ||
+        count_staying(roster) >= roster->wanted) {
+        return false;
+    }
+    if (roster->n_replaced == 0 || now - roster->window > PX_REPLACED_WITHIN) {
+        roster->window = now;
+        roster->n_replaced = 0;
+    }
+    roster->exhausted = roster->n_replaced >= PX_REPLACED_MOST + 2 * roster->wanted;
+    roster->n_replaced += !roster->exhausted;
+    return !roster->exhausted;
+}
+
+// forget_oldest_dead keeps the list of the dead short where nobody asks for a restart.
+static void forget_oldest_dead(px_roster *roster, px_orders *orders)
+{
+    size_t n_dead = 0;
+    for (size_t i = 0; i < roster->n; i++) {
+        n_dead += !alive(roster->engines[i]);
+    }
+    for (size_t i = 0; i < roster->n && n_dead > DEAD_SHOWN; i++) {
+        if (!alive(roster->engines[i])) {
+            forget(roster, roster->engines[i]->id, orders);
+            return;
+        }
+    }
+}
+
+// die is the end of an engine, whatever the way. The engine may be no more afterwards.
+static void die(px_roster *roster, px_engine *engine, px_ns now, const char *cause,
+                px_orders *orders)
+{
+    become(engine, now, PX_ENGINE_DEAD, cause, orders);
+    give(orders, PX_ORDER_LOST, engine->id);
+    if (engine->asked) {
+        forget(roster, engine->id, orders);
+    } else if (may_replace(roster, engine, now)) {
+        spawn(roster, now, engine->id, orders);
+        forget_oldest_dead(roster, orders);
+    }
 }
 
 // let_go sends the highest ids away until too_many have left; with only_free just those without
@@ -278,7 +328,7 @@ void px_roster_scale(px_roster *roster, px_ns now, uint32_t n, px_engine_busy *b
         (void)let_go(roster, now, rest, NULL, NULL, orders);
     }
     for (; have < n && !orders->failed; have++) {
-        spawn(roster, now, orders);
+        spawn(roster, now, -1, orders);
     }
     conclude(roster, orders);
 }
@@ -379,7 +429,7 @@ void px_roster_restart(px_roster *roster, px_ns now, const uint32_t *ids, size_t
         }
     }
     for (size_t have = count_staying(roster); have < roster->wanted && !orders->failed; have++) {
-        spawn(roster, now, orders);
+        spawn(roster, now, -1, orders);
     }
     conclude(roster, orders);
 }

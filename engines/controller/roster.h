@@ -76,6 +76,7 @@ typedef struct px_engine {
     bool asked;            // its end was asked for: "left" rather than "dead"
     bool was_ready;        // it could be used once
     bool timed_out;        // never registered
+    int64_t replaces;      // the id of the dead one whose place it took; -1: none
     unsigned stage;        // LEAVING: 0 asked, 1 SIGTERM sent, 2 SIGKILL sent
     px_ns since, deadline; // deadline 0: none
     unsigned n_story;
@@ -114,6 +115,13 @@ void px_roster_leave(px_roster *roster, px_ns now, uint32_t id, px_orders *order
 // px_roster_restart replaces engines (ids; NULL: every one that is dead or alive) by new ones.
 void px_roster_restart(px_roster *roster, px_ns now, const uint32_t *ids, size_t n,
                        px_orders *orders);
+// px_roster_replace: engines that die unasked, after they could be used, are replaced by new ones,
+// unless too many do (PX_REPLACED_MOST and twice the wanted number in PX_REPLACED_WITHIN).
+#define PX_REPLACED_WITHIN (60 * PX_NS_PER_S)
+#define PX_REPLACED_MOST 4
+void px_roster_replace(px_roster *roster, bool on);
+// px_roster_exhausted tells that the last death was not replaced because there were too many.
+bool px_roster_exhausted(const px_roster *roster);
 // px_roster_nursery_died: all engines lost their parent; they are dead by that.
 void px_roster_nursery_died(px_roster *roster, px_ns now, px_orders *orders);
 // px_roster_stop: everybody leaves; FINISHED follows once.

@@ -236,6 +236,9 @@ static px_err from_client(px_peer *from, const px_route *route, const px_frames 
 {
     switch (route->kind) {
     case PX_ROUTE_REQUEST:
+        if ((route->flags & PX_ROUTE_INIT) != 0) {
+            px__init_keep(from->relay, frames);
+        }
         for (uint32_t i = 0; i < route->n; i++) {
             request_one(from, route, px_route_engine(route, i), frames);
         }
@@ -305,6 +308,10 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
     if (!known || route->n != 1 || px_route_engine(route, 0) != from->id) {
         return px_error_set(reterr, PX_EFORMAT, "an engine sent a message of kind %u for another",
                             route->kind);
+    }
+    if (route->client == 0 && route->kind == PX_ROUTE_REPLY &&
+        (route->flags & PX_ROUTE_FAILED) != 0) {
+        px__tell_init_failed(from->relay, from->id);
     }
     bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route, frames);
     px_peer *client = wanted ? px__relay_client(from->relay, route->client) : NULL;

@@ -28,7 +28,11 @@ CODEC = "pxparallel.serialize"
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _OK = b'{"status": "ok"}'
-_OURS = (os.path.join("pxkernel", "apply.py"), os.path.join("pxparallel", "_remote.py"))
+_OURS = (
+    os.path.join("pxkernel", "apply.py"),
+    os.path.join("pxparallel", "_remote.py"),
+    os.path.join("pxparallel", "_seeds.py"),
+)
 
 
 def handle(request: Any, shell: Any) -> asyncio.Task[None] | None:

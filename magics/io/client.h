@@ -164,6 +164,7 @@ typedef struct px_submission {
     px_bytes *const *buffers;
     size_t n_buffers;
     const char *label; // NULL or "": none
+    bool init; // engines that join later run it too; nothing of it goes through shared memory
     bool shows;
     bool prefix;
     const px_kernel_api *api;

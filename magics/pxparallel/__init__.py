@@ -28,6 +28,7 @@ _HOMES = {
     "functions": ("ParallelFunction", "RemoteFunction", "interactive", "parallel", "remote"),
     "dependency": ("Dependency", "depend", "dependent", "require"),
     "results": ("ExecuteReply",),
+    "_seeds": ("rng",),
     "canning": (
         "PrePickled",
         "can",

@@ -58,6 +58,7 @@ class Connection:
         output: str = "keep",
         label: str = "",
         prefix: bool = True,
+        init: bool = False,
         balanced: bool = False,
         retries: int = 0,
         timeout: float = 0.0,
@@ -76,6 +77,8 @@ class Connection:
         ``[stdout:k] `` prefixes (docs/client.md); without the capsule they are queued for
         ``Task.take_output``. The first outputs of several engines are held back for 100 ms at most
         and shown in the order of the targets. ``prefix`` False leaves the prefixes out.
+
+        ``init``: the controller keeps the request, and engines that join later run it first.
 
         ``balanced``: the controller chooses one engine, of ``targets`` or (when empty) of all; the
         task has one slot, and its ``targets`` is empty until an engine has answered. ``retries``:
@@ -117,9 +120,7 @@ class Task:
     def done(self) -> bool: ...
     def n_done(self) -> int: ...
     def slot_done(self, index: int) -> bool: ...
-    def wait(
-        self, timeout: float | None = None, index: int = -1, answer: bool = True
-    ) -> bool:
+    def wait(self, timeout: float | None = None, index: int = -1, answer: bool = True) -> bool:
         """Wait for all slots, or for one. GIL released, interruptible. False on time-out.
 
         As in every wait for results, what engines ask meanwhile (``input()``) is put to

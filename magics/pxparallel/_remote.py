@@ -435,7 +435,8 @@ def call_map(
             results.extend(map(function, *columns))
         except Exception as error:
             number = len(results)
-            item = tuple(column[number] for column in columns)
+            given = columns[1:] if getattr(function, "seeded", False) else columns
+            item = tuple(column[number] for column in given)
             text = reprlib.repr(item[0] if len(item) == 1 else item)
             error.add_note(f"in map, item {start + step * number}: {text}")
             raise

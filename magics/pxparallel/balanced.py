@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import serialize
+from ._seeds import Seeded, checked, seeded
 from .asyncresult import AsyncResult
 from .dependency import Dependency
 from .functions import RemoteFunction
@@ -165,11 +166,13 @@ class LoadBalancedView(View):
         on_error: str = "raise",
         timeout: float | None = None,
         label: str | None = None,
+        seed: int | None = None,
     ) -> Any:
         """``list(map(f, *sequences))`` in chunks, each a task of its own.
 
         ``chunksize``: items in a task; by default such that each engine gets about eight tasks.
-        ``ordered=False``: iterating gives results as they come.
+        ``ordered=False``: iterating gives results as they come. ``seed``: each item has random
+        numbers of its own, whoever computes it, see ``pxparallel.rng``.
         """
         keep = keeps_errors(on_error, return_exceptions)
         if not sequences:
@@ -182,6 +185,7 @@ class LoadBalancedView(View):
         places = self._places()
         size = chunksize or max(1, length // (max(1, len(places or self.client)) * 8))
         function = f.function if isinstance(f, RemoteFunction) else f
+        function, columns = seeded(function, columns, seed)
         starts = range(0, length, size)
         sizes = [min(size, length - start) for start in starts]
         chunks = (
@@ -217,10 +221,14 @@ class LoadBalancedView(View):
         ordered: bool = True,
         max_outstanding: int | str = "auto",
         return_exceptions: bool = False,
+        seed: int | None = None,
     ) -> LazyMapIterator:
         """Results as they come; the input is consumed only as fast as results are."""
         limit = len(self) if max_outstanding == "auto" else int(max_outstanding)
-        items = zip(*sequences, strict=False)
+        items: Iterable[tuple[Any, ...]] = zip(*sequences, strict=False)
+        if seed is not None:
+            f = Seeded(f.function if isinstance(f, RemoteFunction) else f, checked(seed))
+            items = ((number, *item) for number, item in enumerate(items))
         return LazyMapIterator(self, f, items, limit, ordered, return_exceptions)
 
     def register_joblib_backend(

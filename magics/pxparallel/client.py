@@ -211,12 +211,18 @@ class Client:
 
     def _missing_engine(self, number: int, ids: list[int]) -> error.KernelError:
         """Why there is no such engine: it died, or it never was."""
-        for engine in self._connection.engines():
+        known = self._connection.engines()
+        for engine in known:
             cause = (engine.get("exit") or {}).get("cause")
             if engine.get("id") == number and cause:
                 text = f"engine {number} is gone: {cause}; engines are {error.engines_text(ids)}"
-                gone = error.NoSuchEngine(text)
-                return gone
+                new = [one["id"] for one in known if one.get("replaces") == number]
+                if new:
+                    text += (
+                        f". Engine {new[0]} took its place: make the view anew (rc[:]), or use "
+                        'rc.direct_view("all"), which is all engines at each call'
+                    )
+                return error.NoSuchEngine(text)
         return error.no_such_engine(number, ids)
 
     def _check_open(self) -> None:

@@ -97,7 +97,8 @@ class Cluster:
     """A cluster of this process' own: ``with Cluster(n=4) as rc: rc[:].apply(…)``.
 
     ``n`` engines (default: the cores that this process may use). ``cluster_id`` is its name.
-    ``engine_timeout``: seconds that the engines may take to come up. Each method that talks to
+    ``restart``: a new engine takes the place of one that dies. ``engine_timeout``: seconds that
+    the engines may take to come up. Each method that talks to
     the cluster has a blocking twin with ``_sync`` at its end.
     """
 
@@ -110,6 +111,7 @@ class Cluster:
         shutdown_atexit: bool = True,
         cwd: str | None = None,
         preload: str | None = None,
+        restart: bool = False,
         profile: str | None = None,
         **ignored: Any,
     ) -> None:
@@ -123,6 +125,7 @@ class Cluster:
         self.shutdown_atexit = shutdown_atexit
         self.cwd = cwd
         self.preload = preload
+        self.restart = restart
         self.profile = profile or "default"
         self._running = False
         self._client: Any = None
@@ -156,6 +159,8 @@ class Cluster:
         arguments += ["--cwd", self.cwd or os.getcwd()]
         if self.shutdown_atexit:
             arguments += ["--attach", str(os.getpid())]
+        if self.restart:
+            arguments.append("--restart")
         if self.preload:
             arguments += ["--preload", self.preload]
         run(*arguments)

@@ -181,6 +181,11 @@ class ParallelMagics:
     @_execution_options
     @_output_options
     @magic_arguments.argument("--local", action="store_true", help="run the cell here too, first")
+    @magic_arguments.argument(
+        "--init",
+        action="store_true",
+        help="engines that join later run it too, before anything else",
+    )
     def cell_px(self, line: str = "", cell: str | None = None) -> Any:
         """Run a cell on the engines."""
         if cell is None:
@@ -199,6 +204,7 @@ class ParallelMagics:
             progress_after=options.progress_after_seconds,
             signal_on_interrupt=options.signal_on_interrupt,
             timeout=options.timeout,
+            init=options.init,
         )
 
     @magic_arguments.magic_arguments()
@@ -277,6 +283,7 @@ class ParallelMagics:
         progress_after: float | None = None,
         signal_on_interrupt: Any = None,
         timeout: float | None = None,
+        init: bool = False,
     ) -> Any:
         """Run code on the engines: None when blocking, else an AsyncResult."""
         view = self.view
@@ -293,6 +300,7 @@ class ParallelMagics:
             targets=targets,
             output="stream" if live else "keep",
             name="%px",
+            init=init,
         )
         self.last_result = result
         if save_name:
@@ -326,6 +334,7 @@ class ParallelMagics:
             block=False,
             save_name=options.save_name,
             targets=self._targets(options.targets),
+            init=options.init,
         )
         here = self.shell.run_cell(cell)
         if not block:

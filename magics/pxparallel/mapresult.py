@@ -129,7 +129,10 @@ class AsyncMapResult(AsyncResult):
         return view.map(function, *chosen, block=False, **options)
 
     def _arguments(self, number: int) -> tuple[Any, ...]:
-        return () if self._call is None else tuple(column[number] for column in self._call[2])
+        if self._call is None:
+            return ()
+        columns = self._call[2][1:] if hasattr(self._call[1], "seeded") else self._call[2]
+        return tuple(column[number] for column in columns)
 
     def _sorted_out(self) -> list[tuple[bool, Any]]:
         """(whether it failed, result or error) for every item. A lost task fails all of its items.

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import _remote as remote
 from . import serialize
+from ._seeds import seeded
 from .asyncresult import AsyncResult, decode_apply, decode_execute, wait_task
 from .functions import ParallelFunction, RemoteFunction
 from .mapping import as_sequence, distribution
@@ -221,6 +222,7 @@ class DirectView(View):
         targets: Any = None,
         block: bool | None = None,
         label: str | None = None,
+        init: bool = False,
     ) -> Any:
         client = self.client
         ids, single = client._build_targets(self._targets if targets is None else targets)
@@ -230,6 +232,7 @@ class DirectView(View):
             metadata=_APPLY,
             buffers=serialize.dump_request(f, args, kwargs),
             label=label or self.label or "",
+            init=init,
         )
         if self.block if block is None else block:
             wait_task(client, task)
@@ -276,9 +279,14 @@ class DirectView(View):
         targets: Any = None,
         block: bool | None = None,
         label: str | None = None,
+        init: bool = False,
     ) -> AsyncResult:
-        """Run code in the engines' namespaces; an AsyncResult, also when blocking."""
-        result = self._execute(code, silent, targets, label=label)
+        """Run code in the engines' namespaces; an AsyncResult, also when blocking.
+
+        With ``init``, engines that join later (in place of a dead one, or when the cluster grows)
+        run it before anything else.
+        """
+        result = self._execute(code, silent, targets, label=label, init=init)
         if self._blocks(block):
             result.get()
         return result
@@ -292,6 +300,7 @@ class DirectView(View):
         label: str | None = None,
         output: str = "keep",
         name: str = "execute",
+        init: bool = False,
     ) -> AsyncResult:
         ids, single = self.client._build_targets(self._targets if targets is None else targets)
         content = {
@@ -309,16 +318,23 @@ class DirectView(View):
             output=output,
             prefix=not single,
             label=label or self.label or "",
+            init=init,
         )
         slots = [(task, index) for index in range(task.n)]
         result = AsyncResult(self.client, slots, single=single, name=name, decode=decode_execute)
         return self._note(result)
 
-    def run(self, filename: str, targets: Any = None, block: bool | None = None) -> AsyncResult:
-        """Run a file of this machine in the engines' namespaces."""
+    def run(
+        self,
+        filename: str,
+        targets: Any = None,
+        block: bool | None = None,
+        init: bool = False,
+    ) -> AsyncResult:
+        """Run a file of this machine in the engines' namespaces; ``init`` as for ``execute``."""
         with open(filename, encoding="utf-8") as file:
             code = file.read()
-        return self.execute(code, targets=targets, block=block)
+        return self.execute(code, targets=targets, block=block, init=init)
 
     def debug(self, targets: Any = None) -> None:
         """Post-mortem debugger on the engines' last error, one engine after the other, from here.
@@ -336,14 +352,17 @@ class DirectView(View):
         block: bool | None = None,
         track: bool | None = None,
         label: str | None = None,
+        init: bool = False,
     ) -> Any:
-        """Set names in the engines' namespaces."""
+        """Set names in the engines' namespaces; ``init`` as for ``execute``."""
         if not isinstance(ns, dict):
             raise TypeError(f"Must be a dict, not {type(ns).__name__}")
         for name in ns:
             if not isinstance(name, str):
                 raise TypeError(f"names must be strings, not {name!r}")
-        return self._call(remote.push, (ns,), {}, targets=targets, block=block, label=label)
+        return self._call(
+            remote.push, (ns,), {}, targets=targets, block=block, label=label, init=init
+        )
 
     def update(self, ns: dict[str, Any]) -> Any:
         """``push(ns)``."""
@@ -444,12 +463,14 @@ class DirectView(View):
         label: str | None = None,
         targets: Any = None,
         dist: str = "b",
+        seed: int | None = None,
     ) -> Any:
         """``list(map(f, *sequences))``, each engine one piece; stops at the shortest sequence.
 
         ``on_error``: "raise" when all is done, "stop" the whole map at the first error, "return"
         errors among the results (``return_exceptions=True`` is the same). A blocking map that
-        takes longer than ``timeout`` seconds is stopped with TaskTimeout.
+        takes longer than ``timeout`` seconds is stopped with TaskTimeout. ``seed`` gives each
+        item random numbers of its own, see ``pxparallel.rng``.
         """
         keep = keeps_errors(on_error, return_exceptions)
         if not sequences:
@@ -462,6 +483,7 @@ class DirectView(View):
         ids = self._ids(targets)[:length]
         divide = distribution(dist)(length)
         function = f.function if isinstance(f, RemoteFunction) else f
+        function, columns = seeded(function, columns, seed)
         calls = []
         sizes = []
         for part in range(len(ids)):

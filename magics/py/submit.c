@@ -19,6 +19,7 @@ typedef struct arguments {
     const char *output;
     const char *label;
     int prefix;
+    int init;
     int balanced;
     unsigned int retries;
     double timeout;
@@ -57,13 +58,14 @@ static int parse(PyObject *args, PyObject *kwargs, arguments *ret)
 {
     static char *names[] = {"msg_type", "targets",    "content",     "metadata",
                             "buffers",  "output",     "label",       "prefix",
-                            "balanced", "retries",    "timeout",     "after",
-                            "follow",   "after_rule", "follow_rule", NULL};
+                            "init",     "balanced",   "retries",     "timeout",
+                            "after",    "follow",     "after_rule",  "follow_rule",
+                            NULL};
     *ret = (arguments){.output = "keep", .label = "", .prefix = 1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|S$SOssppIdOOii:submit", names,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|S$SOsspppIdOOii:submit", names,
                                      &ret->msg_type, &ret->targets, &ret->content, &ret->metadata,
                                      &ret->buffers, &ret->output, &ret->label, &ret->prefix,
-                                     &ret->balanced, &ret->retries, &ret->timeout, &ret->after,
+                                     &ret->init, &ret->balanced, &ret->retries, &ret->timeout, &ret->after,
                                      &ret->follow, &ret->after_rule, &ret->follow_rule)) {
         return -1;
     }
@@ -285,6 +287,7 @@ PyObject *px_connection_submit(PyObject *object, PyObject *args, PyObject *kwarg
                                     .label = given.label,
                                     .shows = strcmp(given.output, "stream") == 0,
                                     .prefix = given.prefix != 0,
+                                    .init = given.init != 0 && given.balanced == 0,
                                     .balanced = given.balanced != 0,
                                     .terms = has_terms(&terms) ? &terms : NULL,
                                     .tasks = others.numbers};

@@ -275,7 +275,9 @@ START_TEST(test_roster__holds_in_a_storm)
         px_orders orders = {0};
         unsigned seed = storm;
         px_ns now = 1;
+        px_roster_replace(roster, storm % 2 == 0);
         for (int n = 0; n < 2000; n++) {
+            now += rand_r(&seed) % 100 == 0 ? PX_REPLACED_WITHIN : 0;
             now += (px_ns)(rand_r(&seed) % 400);
             happen(roster, now, &seed, &orders);
             follow(l, &orders);
@@ -296,7 +298,75 @@ START_TEST(test_roster__holds_in_a_storm)
 }
 END_TEST
 
-UNIT_MAIN("roster", test_roster__runs_only_when_all_are_ready,
+// die_at kills the engine with the highest id and tells how many were ordered in its place.
+static size_t die_at(px_roster *roster, px_ns now)
+{
+    px_orders orders = {0};
+    const px_engine *last = px_roster_at(roster, px_roster_count(roster) - 1);
+    px_roster_exited(roster, now, last->id, killed, &orders);
+    ck_assert(px_roster_check(roster));
+    size_t n = count(&orders, PX_ORDER_SPAWN);
+    px_orders_done(&orders);
+    return n;
+}
+
+START_TEST(test_roster__replaces_who_died_under_a_new_id)
+{
+    px_roster *roster = running(1);
+    px_roster_replace(roster, true);
+    ck_assert_uint_eq(die_at(roster, 10), 1);
+    ck_assert_int_eq(px_roster_state(roster), PX_CLUSTER_STARTING);
+    ck_assert_int_eq(px_roster_find(roster, 1)->replaces, 0);
+    ck_assert_uint_eq(die_at(roster, 20), 0); // it has never come up: the next would not either
+    ck_assert_int_eq(px_roster_state(roster), PX_CLUSTER_DEGRADED);
+    ck_assert(!px_roster_exhausted(roster));
+    px_roster_free(roster);
+}
+END_TEST
+
+START_TEST(test_roster__replaces_only_so_many_in_a_while)
+{
+    px_roster *roster = running(1);
+    px_roster_replace(roster, true);
+    px_ns now = 10;
+    uint32_t n = 0;
+    while (die_at(roster, now) == 1) {
+        bring_up(roster, ++n);
+        ck_assert_uint_lt(n, 100);
+    }
+    ck_assert_uint_eq(n, PX_REPLACED_MOST + 2);
+    ck_assert(px_roster_exhausted(roster));
+    px_orders orders = {0};
+    px_roster_restart(roster, now, NULL, 0, &orders);
+    ck_assert_uint_eq(count(&orders, PX_ORDER_SPAWN), 1);
+    px_orders_done(&orders);
+    bring_up(roster, n + 1);
+    ck_assert_uint_eq(die_at(roster, now + 2 * PX_REPLACED_WITHIN), 1);
+    ck_assert(!px_roster_exhausted(roster));
+    px_roster_free(roster);
+}
+END_TEST
+
+START_TEST(test_roster__replaces_nobody_who_was_asked_to_go)
+{
+    px_roster *roster = running(2);
+    px_roster_replace(roster, true);
+    px_orders orders = {0};
+    px_roster_leave(roster, 10, 1, &orders);
+    px_roster_exited(roster, 11, 1, killed, &orders);
+    px_roster_stop(roster, 12, &orders);
+    px_roster_exited(roster, 13, 0, killed, &orders);
+    ck_assert_uint_eq(count(&orders, PX_ORDER_SPAWN), 0);
+    ck_assert_uint_eq(count(&orders, PX_ORDER_FINISHED), 1);
+    px_orders_done(&orders);
+    px_roster_free(roster);
+}
+END_TEST
+
+UNIT_MAIN("roster", test_roster__replaces_who_died_under_a_new_id,
+          test_roster__replaces_only_so_many_in_a_while,
+          test_roster__replaces_nobody_who_was_asked_to_go,
+          test_roster__runs_only_when_all_are_ready,
           test_roster__tells_one_death_once_whatever_the_order_of_the_news,
           test_roster__gives_up_waiting_for_the_news_of_an_exit,
           test_roster__asks_then_terminates_then_kills, test_roster__never_uses_an_id_again,

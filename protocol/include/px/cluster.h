@@ -28,6 +28,8 @@
 // PX_ROUTE_LENT on a REQUEST: the engine sends a RELEASE when it has unmapped the segments, so that
 // they can be filled again.
 #define PX_ROUTE_LENT 8
+// PX_ROUTE_INIT on a REQUEST: the controller keeps it, and engines that join later run it first.
+#define PX_ROUTE_INIT 16
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
