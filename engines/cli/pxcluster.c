@@ -126,24 +126,16 @@ static const cli_command *find_command(const char *name)
 
 // --- options -------------------------------------------------------------------------------------
 
-static const struct option options[] = {{"n", required_argument, NULL, 'n'},
-                                        {"engines-count", required_argument, NULL, 'n'},
-                                        {"attach", required_argument, NULL, 'a'},
-                                        {"no-wait", no_argument, NULL, 'w'},
-                                        {"timeout", required_argument, NULL, 't'},
-                                        {"cwd", required_argument, NULL, 'c'},
-                                        {"preload", required_argument, NULL, 'p'},
-                                        {"restart", no_argument, NULL, 'r'},
-                                        {"all", no_argument, NULL, 'A'},
-                                        {"engines", required_argument, NULL, 'e'},
-                                        {"engine", required_argument, NULL, 'k'},
-                                        {"tail", required_argument, NULL, 'T'},
-                                        {"signal", required_argument, NULL, 's'},
-                                        {"until-stdin-closes", no_argument, NULL, 'u'},
-                                        {"json", no_argument, NULL, 'j'},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {"version", no_argument, NULL, 'V'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option options[] = {
+    {"n", required_argument, NULL, 'n'},       {"engines-count", required_argument, NULL, 'n'},
+    {"attach", required_argument, NULL, 'a'},  {"no-wait", no_argument, NULL, 'w'},
+    {"timeout", required_argument, NULL, 't'}, {"cwd", required_argument, NULL, 'c'},
+    {"preload", required_argument, NULL, 'p'}, {"restart", no_argument, NULL, 'r'},
+    {"all", no_argument, NULL, 'A'},           {"engines", required_argument, NULL, 'e'},
+    {"engine", required_argument, NULL, 'k'},  {"tail", required_argument, NULL, 'T'},
+    {"signal", required_argument, NULL, 's'},  {"until-stdin-closes", no_argument, NULL, 'u'},
+    {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0}};
 
 static int usage_error(const px_cli *cli, const char *message)
 {

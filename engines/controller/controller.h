@@ -35,6 +35,7 @@ typedef struct px_seat {
     char uuid[PX_UUID_SIZE];
     char token[PX_SECRET_SIZE];
     char secret[PX_SECRET_SIZE];
+    char python[16]; // its version
     pid_t pid;
     px_tally *tally; // owned by the controller's list: the relay may still count
     struct px_visitor *visitor;

@@ -62,6 +62,7 @@ void px__describe_seat(const px_controller *controller, const px_seat *seat, px_
     px_jsonw_key_string(w, "uuid", seat->uuid);
     px_jsonw_key_string(w, "host", controller->file.host);
     px_jsonw_key_int(w, "pid", seat->pid);
+    px_jsonw_key_string(w, "python", seat->python[0] != '\0' ? seat->python : NULL);
     numbers_of(controller, seat, w);
     exit_of(seat, w);
     const px_engine *engine = px_roster_find(controller->roster, seat->id);

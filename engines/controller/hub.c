@@ -168,6 +168,7 @@ static px_err register_engine(px_visitor *visitor, const px_message *request,
     if (strlen(uuid) == sizeof(seat->uuid) - 1) { // its own name for itself, also in its replies
         memcpy(seat->uuid, uuid, sizeof(seat->uuid));
     }
+    (void)snprintf(seat->python, sizeof(seat->python), "%s", px_json_string(content, "python", ""));
     visitor->role = PX_VISITOR_ENGINE;
     visitor->id = seat->id;
     seat->visitor = visitor;

@@ -122,11 +122,15 @@ static bool read_option(px_controller *controller, int option, const char *text)
 // read_options gives -1 to go on, or the exit status.
 static int read_options(px_controller *controller, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"name", required_argument, NULL, 'N'},      {"attach", required_argument, NULL, 'a'},
-        {"cwd", required_argument, NULL, 'c'},       {"preload", required_argument, NULL, 'p'},
-        {"restart", no_argument, NULL, 'r'},         {"status-fd", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"name", required_argument, NULL, 'N'},
+                                            {"attach", required_argument, NULL, 'a'},
+                                            {"cwd", required_argument, NULL, 'c'},
+                                            {"preload", required_argument, NULL, 'p'},
+                                            {"restart", no_argument, NULL, 'r'},
+                                            {"status-fd", required_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
         if (option == 'h') {

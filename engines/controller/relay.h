@@ -34,7 +34,7 @@ enum {
     PX_NEWS_ENGINE_UP = 1,
     PX_NEWS_ENGINE_GONE,
     PX_NEWS_CLIENT_GONE,
-    PX_NEWS_RECALL, // ask engine id for a task of client
+    PX_NEWS_RECALL,      // ask engine id for a task of client
     PX_NEWS_INIT_FAILED, // of engine id; UINT32_MAX: one is not kept
     PX_NEWS_ACTIVE
 };

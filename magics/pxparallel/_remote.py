@@ -28,6 +28,7 @@ import builtins
 import dis
 import importlib
 import importlib.machinery
+import importlib.util
 import linecache
 import marshal
 import pickle
@@ -496,6 +497,50 @@ def clear() -> None:
     namespace = user_namespace()
     for name in [name for name in namespace if not name.startswith("__")]:
         del namespace[name]
+
+
+_DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "yaml": "PyYAML",
+    "skimage": "scikit-image",
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+}
+
+
+def compare(cwd: str, python: str, versions: dict[str, str]) -> str:
+    """What differs here, as JSON: ``{what: [here, there]}``. Imports nothing of what it compares.
+
+    A package that is imported here is asked itself, another one is looked up where packages say
+    what they are.
+    """
+    import json
+    import os
+    from importlib import metadata
+
+    differing = {}
+    if python != sys.version.split()[0]:
+        differing["Python"] = [sys.version.split()[0], python]
+    for name, theirs in versions.items():
+        ours = getattr(sys.modules.get(name), "__dict__", {}).get("__version__")
+        if ours is None:
+            try:
+                ours = metadata.version(_DISTRIBUTIONS.get(name, name))
+            except metadata.PackageNotFoundError:
+                if importlib.util.find_spec(name) is None:
+                    differing[name] = ["missing", theirs]
+                continue
+        if isinstance(ours, str) and ours != theirs:
+            differing[name] = [ours, theirs]
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = "(removed)"
+    if here != cwd:
+        differing["working directory"] = [here, cwd]
+    return json.dumps(differing)
 
 
 def run_here(function: Any) -> Any:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from . import _client, error
+from . import _client, differences, error
 from . import _remote as remote
 from .asyncresult import AsyncResult, abort_slots, deadline, left_until
 from .results import Results, slot_metadata
@@ -87,7 +87,9 @@ class Client:
 
     ``Client()`` connects to the cluster named "default", or to the only one there is;
     ``Client("name")`` to that one. ``rc.ids`` are the engines; ``rc[:]``, ``rc[0]``, ``rc[::2]``
-    are views of them. A client can be used from several threads, and as a context manager.
+    are views of them. Engines with another minor version of Python are refused, unless
+    ``other_python`` allows them; what else differs between here and there is told in one line. A
+    client can be used from several threads, and as a context manager.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Client:
@@ -101,6 +103,7 @@ class Client:
         profile: str | None = None,
         timeout: float = 10.0,
         cluster: Any = None,
+        other_python: bool = False,
         **ignored: Any,
     ) -> None:
         # ipyparallel's other arguments (profile_dir, sshserver, context…) say how to reach a
@@ -113,7 +116,18 @@ class Client:
         self._connection = _client.Connection(name, timeout=timeout)
         self._submit = self._connection.submit
         self._results = Results()
+        self._compare(other_python)
         _activate_magics(self)
+
+    def _compare(self, other_python: bool) -> None:
+        """Refuse engines of another Python, say what else differs."""
+        engines = self._connection.engines()
+        try:
+            differences.check_python(engines, self.name, other_python)
+        except differences.DifferentPythonError:
+            self._connection.close()
+            raise
+        differences.report(self)
 
     def __repr__(self) -> str:
         if self.closed:

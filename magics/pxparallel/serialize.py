@@ -2,16 +2,15 @@
 
 ``pickle`` protocol 5 with three additions:
 
-* Functions and classes of the notebook (or script) travel by value, as a *definition*: a
-  pickle under the hash of its content, which the other side unpickles once. Nothing of the
-  notebook's globals is in it.
-* The global names that such code uses are collected while pickling, looked up in the
-  notebook, and sent along, transitively, each under the hash of its content. The other side
-  puts them into a layer below its own names (see ``_remote``): the engine's names win.
+* Functions and classes of the notebook (or script) travel by value, as a *definition*: a pickle
+  under the hash of its content, which the other side unpickles once. Nothing of the notebook's
+  globals is in it.
+* The global names that such code uses are collected while pickling, looked up in the notebook, and
+  sent along, transitively, each under the hash of its content. The other side puts them into a
+  layer below its own names (see ``_remote``): the engine's names win.
 * Modules that lie beside the notebook travel as source, with the local modules they use.
 
-Buffers of 16 KiB and more (arrays) are not copied into the pickle but handed over as they
-are; smaller ones are copied, which makes them writable on arrival like the big ones.
+Buffers of 16 KiB and more (arrays) are handed over as they are; smaller ones are copied.
 """
 
 from __future__ import annotations
@@ -375,9 +374,8 @@ class Writer(pickle.Pickler):
             return _reduce_module(thing)
         if kind is type or issubclass(kind, type):
             return self._class(thing)
-        if kind is types.MethodType and thing == builtins.input:  # a kernel's, which asks here
-            return getattr, (builtins, "input")
-        return NotImplemented
+        asks = kind is types.MethodType and thing == builtins.input  # a kernel's, which asks here
+        return (getattr, (builtins, "input")) if asks else NotImplemented
 
     def _origin(self, thing: Any) -> Any:
         """A thing that came from elsewhere goes on as it came."""

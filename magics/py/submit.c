@@ -56,17 +56,16 @@ static int check(const arguments *given)
 
 static int parse(PyObject *args, PyObject *kwargs, arguments *ret)
 {
-    static char *names[] = {"msg_type", "targets",    "content",     "metadata",
-                            "buffers",  "output",     "label",       "prefix",
-                            "init",     "balanced",   "retries",     "timeout",
-                            "after",    "follow",     "after_rule",  "follow_rule",
-                            NULL};
+    static char *names[] = {"msg_type",    "targets", "content", "metadata", "buffers",
+                            "output",      "label",   "prefix",  "init",     "balanced",
+                            "retries",     "timeout", "after",   "follow",   "after_rule",
+                            "follow_rule", NULL};
     *ret = (arguments){.output = "keep", .label = "", .prefix = 1};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|S$SOsspppIdOOii:submit", names,
-                                     &ret->msg_type, &ret->targets, &ret->content, &ret->metadata,
-                                     &ret->buffers, &ret->output, &ret->label, &ret->prefix,
-                                     &ret->init, &ret->balanced, &ret->retries, &ret->timeout, &ret->after,
-                                     &ret->follow, &ret->after_rule, &ret->follow_rule)) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "sO|S$SOsspppIdOOii:submit", names, &ret->msg_type, &ret->targets,
+            &ret->content, &ret->metadata, &ret->buffers, &ret->output, &ret->label, &ret->prefix,
+            &ret->init, &ret->balanced, &ret->retries, &ret->timeout, &ret->after, &ret->follow,
+            &ret->after_rule, &ret->follow_rule)) {
         return -1;
     }
     return check(ret);

@@ -116,8 +116,7 @@ static PyObject *task_wait_any(PyObject *object, PyObject *args, PyObject *kwarg
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|O:wait_any", names, &seen, &timeout)) {
         return NULL;
     }
-    const px_want want = {
-        .task = task, .slot = PX_WANT_ANY, .seen = seen, .asks = PX_ASKS_ALL};
+    const px_want want = {.task = task, .slot = PX_WANT_ANY, .seen = seen, .asks = PX_ASKS_ALL};
     return wait_result(task, &want, timeout);
 }
 

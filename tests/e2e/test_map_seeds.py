@@ -25,6 +25,10 @@ def slow_draw(x):
     return draw(x)
 
 
+def inverse(x):
+    return 1 / x
+
+
 def here(seed, n):
     """What every kind of map must give."""
     return [
@@ -93,7 +97,7 @@ def test_the_engines_own_generators_go_on(cluster):
 def test_an_error_names_the_item_without_its_number_twice(cluster):
     cluster(1)
     with Client() as rc, pytest.raises(ZeroDivisionError) as failed:
-        rc[0].map_sync(lambda x: 1 / x, [1, 0], seed=5)
+        rc[0].map_sync(inverse, [1, 0], seed=5)
     text = pxparallel.error.without_colours("\n".join(failed.value.render_traceback()))
     assert "in map, item 1: 0" in text and "pxparallel/_seeds.py" not in text
 

@@ -18,7 +18,8 @@ from tutorial import EXPECTED, TUTORIAL, check_cell, check_text, code_cells
     ids=lambda command: command[1] if len(command) > 1 else command[0],
 )
 def test_tutorial__executed(cluster, tmp_path, command):
-    cluster(2)
+    where = tmp_path if command[0] == "papermill" else TUTORIAL.parent  # the kernel's folder
+    cluster(2, "default", "--cwd", str(where))
     made = tmp_path / "made.ipynb"
     words = [str(BIN / command[0]), *command[1:]]
     words += [str(TUTORIAL), str(made)] if command[0] == "papermill" else [str(made), str(TUTORIAL)]
@@ -32,7 +33,7 @@ def test_tutorial__executed(cluster, tmp_path, command):
 
 def test_tutorial__in_the_console(cluster, tmp_path):
     pexpect = pytest.importorskip("pexpect")
-    cluster(2)
+    cluster(2, "default", "--cwd", str(tmp_path))
     child = pexpect.spawn(
         str(BIN / "jupyter"),
         ["console", "--kernel", "pxkernel", "--ZMQTerminalInteractiveShell.simple_prompt=True"],
