@@ -47,11 +47,72 @@ static void by_signal(px_controller *controller, px_seat *seat, int signum)
                    (int)seat->pid, name != NULL ? name : "?", what);
 }
 
-// last_words appends the end of the engine's log.
+// is_caller tells if a file's name holds one of the folders of what calls the user's code.
+static bool is_caller(const char *file, size_t size)
+{
+    static const char *const callers[] = {"/pxkernel/", "/pxparallel/", "/asyncio/", "/IPython/"};
+    for (size_t i = 0; i < sizeof(callers) / sizeof(callers[0]); i++) {
+        if (memmem(file, size, callers[i], strlen(callers[i])) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// frame_of reads a line of a stack as Python's faulthandler writes it, `  File "x.py", line 3 in
+// f`, into words; false when it is none, or one of those that call the user's code.
+static bool frame_of(const char *line, char *ret_words, size_t size)
+{
+    static const char head[] = "  File \"", number[] = "\", line ";
+    const char *file = line + sizeof(head) - 1;
+    const char *last = line + strcspn(line, "\n");
+    if (last <= file || strncmp(line, head, sizeof(head) - 1) != 0) {
+        return false;
+    }
+    const char *end = memchr(file, '"', (size_t)(last - file));
+    const char *name = end != NULL ? memmem(end, (size_t)(last - end), " in ", 4) : NULL;
+    if (name == NULL || strncmp(end, number, sizeof(number) - 1) != 0 ||
+        is_caller(file, (size_t)(end - file))) {
+        return false;
+    }
+    const char *digits = end + sizeof(number) - 1;
+    name += 4;
+    (void)snprintf(ret_words, size, "%.*s (%.*s line %.*s)", (int)(last - name), name,
+                   (int)(end - file), file, (int)(name - 4 - digits), digits);
+    return true;
+}
+
+// crash_site appends the innermost functions of Python that a crashed engine was in; false when its
+// log has no stack.
+static bool crash_site(const char *path, px_seat *seat)
+{
+    static const char head[] = "(most recent call first):\n";
+    char text[4096], words[256];
+    px_tail(path, 64, text, sizeof(text));
+    const char *at = NULL;
+    for (const char *next = text; (next = strstr(next, head)) != NULL;) {
+        next += sizeof(head) - 1;
+        at = next;
+    }
+    int n = 0;
+    while (at != NULL && n < 3 && frame_of(at, words, sizeof(words))) {
+        size_t length = strlen(seat->cause);
+        (void)snprintf(seat->cause + length, sizeof(seat->cause) - length, "%s%s",
+                       n++ == 0 ? "; it was in " : ", called by ", words);
+        at = strchr(at, '\n');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    return n > 0;
+}
+
+// last_words appends where it crashed, or else the end of the engine's log.
 static void last_words(const px_controller *controller, px_seat *seat)
 {
     char path[PATH_MAX + 32], words[256];
     (void)snprintf(path, sizeof(path), "%s/engine-%u.log", controller->folder, seat->id);
+    if (seat->exit.signal >= 0 && crash_site(path, seat)) {
+        return;
+    }
     px_tail(path, 4, words, sizeof(words));
     if (words[0] != '\0') {
         size_t length = strlen(seat->cause);

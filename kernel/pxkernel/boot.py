@@ -84,6 +84,8 @@ def run() -> int:
     gc.freeze()
     gc.enable()
     _kernel.started()
+    if _kernel.engine_id >= 0:
+        faulthandler.enable(sys.stderr.fileno(), all_threads=False)  # a crash's stack: its log
     kernel.main_loop.serve()
     kernel.main_loop.close()
     return 0

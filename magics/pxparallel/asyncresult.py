@@ -301,7 +301,10 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                 self._errors[position] = failed
         else:
             reply = task.reply(index)
-            self._errors[position] = error.error_of_reply(reply["content"], reply["buffers"])
+            failed = error.error_of_reply(reply["content"], reply["buffers"])
+            if isinstance(failed, error.EngineError) and not task.label and self._fname:
+                failed.evalue += f", while it ran {self._fname}"
+            self._errors[position] = failed
         self._loaded[position] = True
         return self._errors[position]
 

@@ -10,11 +10,19 @@ from support import wait_for
 from pxparallel import Client, differences
 
 CONNECT = "from pxparallel import Client; rc = Client()"
+PATIENT = "from pxparallel import differences; differences.PATIENCE = 60"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """However slow the machine is, the engines' answers are waited for."""
+    monkeypatch.setattr(differences, "PATIENCE", 60)
 
 
 def test_nothing_is_said_when_all_is_equal(kernel, cluster, recwarn):
     cluster(2)
     kernel.run("import numpy").ok()
+    kernel.run(PATIENT).ok()
     result = kernel.run(CONNECT).ok()
     assert result.stdout == "" and result.stderr == ""
     Client().close()
@@ -23,6 +31,7 @@ def test_nothing_is_said_when_all_is_equal(kernel, cluster, recwarn):
 
 def test_the_working_directory_is_told_in_one_line(kernel, cluster, tmp_path):
     cluster(2, "default", "--cwd", str(tmp_path))
+    kernel.run(PATIENT).ok()
     result = kernel.run(CONNECT).ok()
     line = f"working directory {tmp_path} there, {os.getcwd()} here"
     assert line in result.stderr and result.stderr.count("\n") == 1

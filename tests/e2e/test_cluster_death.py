@@ -1,10 +1,12 @@
 """Whoever dies, and however: the state is right, and within two seconds nothing is left."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 from support import alive, pxcluster, wait_for, wait_gone
 
 
@@ -35,6 +37,27 @@ def test_a_killed_engine_is_shown_dead_with_its_cause(cluster):
     assert status["ready"] == 1 and status["error"]["message"] == "engine 1 died"
     assert pxcluster("restart", "--engines", "1")["ready"] == 2
     assert one.status["error"] is None and list(one.engines) == [0, 2]
+
+
+def test_a_crash_is_told_with_the_place_in_python(cluster):
+    from pxparallel import Client
+    from pxparallel.error import EngineError
+
+    one = cluster(1)
+
+    def crash():
+        import ctypes
+
+        return ctypes.string_at(0)
+
+    with Client() as rc, pytest.raises(EngineError) as died:
+        rc[0].apply_sync(crash)
+    place = (
+        r"it was in string_at \(.*line \d+\), called by crash \(.*test_cluster_death.py line \d+\)"
+    )
+    assert re.search(rf"SIGSEGV.*{place}, while it ran crash$", str(died.value)), died.value
+    assert re.search(place, one.status["engines"][0]["exit"]["cause"])
+    assert "Segmentation fault" in pxcluster("logs", "--engine", "0")["text"]
 
 
 def test_what_an_engine_started_ends_with_it(cluster, tmp_path):
