@@ -10,8 +10,13 @@ TEST_FUZZ_SECONDS ?= 5
 FUZZ_SECONDS ?= 60
 # The environment with the peers (ipykernel, ipyparallel, xeus-python) that `make bench` compares with.
 PEERS  ?= .venv-peers
+# The Pythons that self-contained wheels are made for; empty: all that tools/pythons.sh finds.
+PYTHONS ?=
+# `make test WHEELS=no` does without them, where the distribution's sources are out of reach.
+WHEELS ?= yes
 LAB_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 bin  := $(abspath $(VENV))/bin
 run  := env -u PYTHONDONTWRITEBYTECODE
@@ -34,7 +39,7 @@ lab: build ## all set-up, then JupyterLab on your copy of the tutorial (notebook
 build: $(VENV)/.px-installed ## everything into .venv: JupyterLab, kernel, cluster, Cluster tab
 	@echo "ready: make lab"
 
-test: build $(VENV)/.px-test ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
+test: build $(VENV)/.px-test $(if $(filter yes,$(WHEELS)),wheels) ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
 	$(CMAKE) --preset asan --log-level=WARNING -DPython3_EXECUTABLE=$(bin)/python
 	$(CMAKE) --build build/asan -j $(JOBS) -- --quiet
 	$(asan) ctest --test-dir build/asan --output-on-failure --progress -j $(JOBS)
@@ -49,8 +54,11 @@ fuzz: $(VENV)/.px-test ## every fuzz target for FUZZ_SECONDS (60) each
 	$(CMAKE) --build build/fuzz -j $(JOBS) -- --quiet
 	@tools/fuzz.sh build/fuzz/fuzz $(FUZZ_SECONDS)
 
-bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python and ipyparallel; writes bench/results.md
-	$(run) $(bin)/python bench/run.py --peers-python $(PEERS)/bin/python
+bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python, ipyparallel and more; writes bench/results.md
+	$(CMAKE) -S . -B build/bench -G Ninja --log-level=WARNING -DPX_TESTS=OFF -DPX_TOOLS=ON \
+	    -DPython3_EXECUTABLE=$(bin)/python
+	$(CMAKE) --build build/bench -j $(JOBS) --target simengine -- --quiet
+	$(run) $(bin)/python bench/run.py --peers-python $(PEERS)/bin/python $(BENCH_ARGS)
 
 soak: build $(VENV)/.px-test ## the end-to-end tests over and over, SOAK_MINUTES (10) long
 	@tools/soak.sh $(bin) $(or $(SOAK_MINUTES),10)
@@ -62,11 +70,10 @@ dev: $(VENV)/.px-deps ## .venv runs this source tree; the C parts after each `cm
 	$(CMAKE) --build build/dev -j $(JOBS)
 
 # Written anew after trying newer versions of what we lean on (pip install -U in .venv, make test).
-constraints: $(VENV)/.px-test $(VENV)/.px-lint
+constraints: $(VENV)/.px-test $(VENV)/.px-lint $(VENV)/.px-wheels
 	@tools/constraints.sh $(bin) > $(pins).new && mv $(pins).new $(pins)
 
-wheel: $(VENV)/.px-deps ## a wheel for this machine's Python, into dist/
-	$(pip) wheel --no-deps --no-build-isolation -w dist .
+wheels: dist/.px-wheels ## a self-contained wheel for each Python here (or PYTHONS="…"), into dist/
 
 clean: ## removes what was built; .venv and notebooks/ stay
 	rm -rf build dist $(VENV)/.px-installed
@@ -103,11 +110,19 @@ $(VENV)/.px-lint: $(VENV)/.px-deps share/jupyter/labextension/package-lock.json
 	@cd share/jupyter/labextension && PATH=$(bin):$$PATH npm ci --no-audit --no-fund --silent
 	@touch $@
 
-$(PEERS)/.px-peers: bench/peers.txt
-	@echo "setting up $(PEERS): ipykernel, ipyparallel, xeus-python"
-	@$(PYTHON) -m venv $(PEERS)
-	@$(run) $(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r bench/peers.txt
+$(VENV)/.px-wheels: $(VENV)/.px-deps
+	@tools/system-packages.sh wheels $(PYTHON)
+	@$(pip) install -q -c $(pins) $$($(bin)/python tools/requirements.py wheels)
 	@touch $@
 
-.PHONY: help lab build test lint fuzz bench soak dev constraints wheel clean
+dist/.px-wheels: $(VENV)/.px-wheels tools/wheels.sh tools/static-libs.sh $(sources)
+	@tools/wheels.sh $(bin) $(or $(PYTHONS),$$(tools/pythons.sh $(bin)/python))
+	@touch $@
+
+$(PEERS)/.px-peers: bench/peers.txt bench/peers-more.txt
+	@echo "setting up $(PEERS): ipykernel, ipyparallel, xeus-python, Dask, Ray, loky, mpi4py"
+	@$(run) tools/peers.sh $(PEERS) $(PYTHON)
+	@touch $@
+
+.PHONY: help lab build test lint fuzz bench soak dev constraints wheels clean
 .DEFAULT_GOAL := help

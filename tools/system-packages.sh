@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs the system packages that a step needs, and nothing when they are all there.
 #
-#   tools/system-packages.sh build|test|lint [PYTHON]
+#   tools/system-packages.sh build|test|lint|wheels [PYTHON]
 #
 # Debian and Ubuntu. On other systems it only says what is missing.
 set -eu
-step=${1:?usage: tools/system-packages.sh build|test|lint [PYTHON]}
+step=${1:?usage: tools/system-packages.sh build|test|lint|wheels [PYTHON]}
 python=${2:-python3}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -44,8 +44,11 @@ test)
 lint)
     wanted="check clang clang-format clang-tidy"
     ;;
+wheels)
+    wanted="g++ dpkg-dev libsodium-dev"
+    ;;
 *)
-    say "system-packages.sh: no step is called '$step' (there are build, test, lint)"
+    say "system-packages.sh: no step is called '$step' (there are build, test, lint, wheels)"
     exit 2
     ;;
 esac

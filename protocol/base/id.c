@@ -1,12 +1,40 @@
 #include "px/id.h"
 
-#include <uuid/uuid.h>
-
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
 static const char hex_digits[] = "0123456789abcdef";
+
+#ifndef PX_NO_LIBUUID
+#include <uuid/uuid.h>
+#else
+// For a build that links archives only: distributions build libuuid's for executables, not for the
+// shared objects that Python's modules are. What is needed of it is a random UUID (RFC 9562, 5.4).
+typedef uint8_t uuid_t[16];
+
+static void uuid_generate_random(uuid_t ret_uuid)
+{
+    if (getrandom(ret_uuid, sizeof(uuid_t), 0) != (ssize_t)sizeof(uuid_t)) {
+        abort(); // never for so few bytes: getrandom(2)
+    }
+    ret_uuid[6] = (uint8_t)((ret_uuid[6] & 0x0f) | 0x40); // version 4
+    ret_uuid[8] = (uint8_t)((ret_uuid[8] & 0x3f) | 0x80); // the RFC's variant
+}
+
+static void uuid_unparse_lower(const uuid_t uuid, char *ret_text)
+{
+    for (size_t i = 0; i < sizeof(uuid_t); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *ret_text++ = '-';
+        }
+        *ret_text++ = hex_digits[uuid[i] >> 4];
+        *ret_text++ = hex_digits[uuid[i] & 15];
+    }
+    *ret_text = '\0';
+}
+#endif
 
 void px_id_new(char ret_id[PX_ID_SIZE])
 {
