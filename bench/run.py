@@ -1,6 +1,6 @@
 """Both benchmarks, side by side with the peers, and the table of results.
 
-    python bench/run.py --peers-python .venv-peers/bin/python
+    python bench/run.py --peers-python .venv-peers/bin/python [--only WORD ...]
 
 writes bench/results.md: machine, date, commit, medians and ratios. Absolute figures belong to the
 machine and to what else it does; the ratios are what to look at.
@@ -13,17 +13,24 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import cluster
+import kernel_requests
+import report
+import targets
+from targets import Target
 
 import kernel
 
 _TOP = Path(__file__).resolve().parent.parent
-_PEERS = ("ipykernel", "xeus-python", "ipyparallel", "ipython", "pyzmq")
+_PEERS = (
+    *("ipykernel", "xeus-python", "ipyparallel", "ipython", "pyzmq"),
+    *("distributed", "ray", "loky", "mpi4py"),
+)
 
 
 def machine() -> str:
@@ -40,7 +47,10 @@ def machine() -> str:
 def versions(peers_python: Path) -> str:
     """What was compared with what."""
     code = (
-        f"import importlib.metadata as m\nfor name in {_PEERS}:\n    print(name, m.version(name))\n"
+        "import importlib.metadata as m\n"
+        f"for name in {_PEERS}:\n"
+        "    try: print(name, m.version(name))\n"
+        "    except m.PackageNotFoundError: print(name, 'not installed')\n"
     )
     peers = subprocess.run([peers_python, "-c", code], capture_output=True, text=True, check=True)
     ours = f"pxkernel {importlib.metadata.version('pxkernel')}"
@@ -56,66 +66,81 @@ def commit() -> str:
     return done.stdout.strip() or "no commit"
 
 
-def number(value: float) -> str:
-    """Three digits that matter."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+def merged(*several: report.Samples) -> dict[str, dict[str, list[float]]]:
+    """All figures of several measurements."""
+    figures: dict[str, dict[str, list[float]]] = {}
+    for samples in several:
+        for figure, of in samples.items():
+            figures.setdefault(figure, {}).update(of)
+    return figures
 
 
-def table(samples: dict[str, dict[str, list[float]]], ours: str) -> list[str]:
-    """Markdown: a row for each figure, a column for each system, and ratios to ours."""
-    systems = list(dict.fromkeys(name for of in samples.values() for name in of))
-    peers = [name for name in systems if name != ours]
-    heads = ["median, ms if nothing else is said", *systems, *(f"ours : {name}" for name in peers)]
-    rows = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    for figure, of in samples.items():
-        medians = {name: statistics.median(values) for name, values in of.items()}
-        cells = [figure, *(number(medians[n]) if n in medians else "" for n in systems)]
-        for peer in peers:
-            if peer in medians and medians[peer] > 0 and ours in medians:
-                cells.append(f"{medians[ours] / medians[peer]:.2g}")
-            else:
-                cells.append("")
-        rows.append(f"| {' | '.join(cells)} |")
-    return rows
+def section(
+    title: str, samples: report.Samples, names: tuple[str, str], wanted: Mapping[str, list[Target]]
+) -> list[str]:
+    """A table, and what is missed in it."""
+    return [
+        "",
+        f"## {title}",
+        "",
+        *report.table(samples, *names, wanted),
+        "",
+        f"### {title}: targets that are missed",
+        "",
+        *report.missed(samples, names[0], wanted),
+    ]
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = os.environ.get("PEERS_PYTHON", _TOP / ".venv-peers/bin/python")
     parser.add_argument("--peers-python", type=Path, default=Path(default))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=_TOP / "bench" / "results.md")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="WORD",
+        help="kernel, cluster, a theme or a system of bench/cluster.py; prints, writes no file",
+    )
     options = parser.parse_args()
     peers = options.peers_python.absolute()
     began = datetime.datetime.now(datetime.UTC)
-    of_kernel = kernel.measure(kernel.subjects(peers), options.rounds, 10)
-    of_cluster = cluster.measure(peers, max(3, options.rounds - 2), 4, 100)
-    load = os.getloadavg()[0]
+    only = [word for word in options.only if word not in ("kernel", "cluster")]
     text = [
         "# Results",
         "",
-        "Written by `make bench`. All systems in one run, in turn; medians. Smaller is better, and",
-        "a ratio below 1 means that ours is quicker.",
+        "Written by `make bench`. All systems in one run, in turn; medians. Smaller is better, but",
+        "for rates; a ratio below 1 means that ours is quicker, or smaller.",
         "",
         f"- {began:%Y-%m-%d %H:%M} UTC, commit {commit()}",
-        f"- {machine()}; load at the end {load:.1f}",
+        f"- {machine()}",
         f"- {versions(peers)}",
-        "",
-        "## Kernel",
-        "",
-        *table(of_kernel, "pxkernel"),
-        "",
-        "## Cluster",
-        "",
-        *table(of_cluster, "pxparallel"),
-        "",
-        "ProcessPool is `concurrent.futures.ProcessPoolExecutor`: bare Pythons without IPython,",
-        "names or outputs, as a floor.",
     ]
-    options.output.write_text("\n".join(text) + "\n")
+    notes: list[str] = []
+    if not options.only or "kernel" in options.only:
+        all_subjects = kernel.subjects(peers)
+        cells = kernel.measure(all_subjects, options.rounds, 10)
+        asked, notes = kernel_requests.measure(all_subjects, options.rounds)
+        text += section("Kernel", merged(cells, asked), ("pxkernel", "ipykernel"), targets.KERNEL)
+    if not options.only or "cluster" in options.only or only:
+        bench = cluster.measure(peers, max(1, options.rounds - 2), 100, only)
+        notes += bench.notes
+        names = (cluster.OURS, "ipyparallel")
+        text += section("Cluster", bench.samples, names, targets.CLUSTER)
+        text += [
+            "",
+            "ProcessPool (`concurrent.futures.ProcessPoolExecutor`), loky and mpi4py run bare",
+            "Pythons without IPython, names or outputs: a floor.",
+        ]
+    text += ["", "## Notes", "", f"- load at the end {os.getloadavg()[0]:.1f}"]
+    text += [f"- {note}" for note in notes]
+    if not options.only:
+        options.output.write_text("\n".join(text) + "\n")
     print("\n".join(text), file=sys.stdout)
 
 
