@@ -15,6 +15,7 @@
 #include "io/member.h"
 #include "io/need.h"
 #include "io/outbox.h"
+#include "io/subshell.h"
 #include "io/waiting.h"
 #include "io/witness.h"
 #include "nursery.h"
@@ -74,6 +75,8 @@ typedef struct px_kernel {
     px_capture capture;
     px_interrupt interrupt;
     px_waiting waiting;                       // the requests in inbox
+    atomic_bool blocked;                      // px-main runs something that takes none of them
+    px_subshells subshells;                   // more shells, each with an inbox of its own
     px_mailbox side;                          // px-io to px-side: px_request (io/side.c)
     void *(*_Atomic side_body)(void *kernel); // the thread that serves it; NULL: nobody does
     px_io *io;

@@ -72,6 +72,7 @@ static px_err start_kernel(const px_config *config, const px_launch *launch,
     px_must(px_outbox_init(&kernel->outbox));
     px_must(px_interrupt_init(&kernel->interrupt));
     px_must(px_waiting_init(&kernel->waiting));
+    px_must(px_subshells_init(&kernel->subshells));
     px_must(px_capture_init(&kernel->capture, &kernel->outbox, config->capture_fds));
     px_transport *transport = NULL;
     if (config->engine) {

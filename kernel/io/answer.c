@@ -1,6 +1,5 @@
 // What px-io answers by itself: no GIL, no Python, also while a cell sits in a C call. kernel_info,
-// interrupt, shutdown, usage, connect, the subshell requests (we have none yet and do not announce
-// them) and, for an engine, heartbeats.
+// interrupt, shutdown, usage, connect, the requests about subshells and, for an engine, heartbeats.
 //
 // Each answer stands between `busy` and `idle` of its own request. A front end that counts on the
 // last status it saw would now think that a running cell is done, so `busy` of the running cell is
@@ -69,6 +68,7 @@ void px_answer_default(const px_config *config, px_buf *out)
     write_help(&w);
     px_jsonw_key(&w, "supported_features");
     px_jsonw_array(&w);
+    px_jsonw_string(&w, "kernel subshells");
     px_jsonw_end_array(&w);
     px_jsonw_end_object(&w);
     px_must(px_buf_status(out));
@@ -104,6 +104,11 @@ static void answer_kernel_info(px_io *io, px_buf *out)
 static void answer_interrupt(px_io *io, px_buf *out)
 {
     px_err err = px_interrupt_send(&io->kernel->interrupt, true);
+    // The system may have chosen another thread of the user's for a signal to the group: then the
+    // loop of px-main sleeps on, unless it has a letter.
+    px_letter *letter = px_need_zeroed(sizeof(*letter));
+    letter->kind = PX_NOTICE_NUDGE;
+    px_mailbox_post(&io->kernel->inbox, letter);
     if (err == PX_OK) {
         write_ok(out);
     } else {
@@ -151,8 +156,7 @@ static bool write_answer(px_io *io, px_channel channel, const px_message *messag
     case PX_MSG_CREATE_SUBSHELL_REQUEST:
     case PX_MSG_DELETE_SUBSHELL_REQUEST:
     case PX_MSG_LIST_SUBSHELL_REQUEST:
-        write_error(out, "NotImplementedError", "this kernel has no subshells");
-        return channel == PX_CONTROL;
+        return channel == PX_CONTROL && px_shells_answer(io, message, out);
     default:
         return false;
     }

@@ -99,7 +99,7 @@ px_err px_interrupt_send(px_interrupt *interrupt, bool group)
 {
     px_err err = PX_OK;
     (void)pthread_mutex_lock(&interrupt->lock);
-    if (interrupt->busy) {
+    if (interrupt->busy || atomic_load(&interrupt->others) > 0) {
         err = send_signal(interrupt, group);
     } else if (interrupt->booting) {
         interrupt->pending = px_now();

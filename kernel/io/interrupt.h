@@ -8,6 +8,7 @@
 #include "px/err.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 typedef struct px_interrupt {
@@ -18,6 +19,7 @@ typedef struct px_interrupt {
     bool booting;             // no request has run yet: an interrupt waits for the first
     px_ns pending;            // when an interrupt came while booting; 0: none did
     const px_parent *running; // the request that is busy; compared, not kept
+    atomic_uint others;       // requests that run in subshells
     px_parent *shown;         // what front ends were told is running: until its `idle` is posted
 } px_interrupt;
 
@@ -37,7 +39,8 @@ void px_interrupt_show(px_interrupt *interrupt, px_parent *parent);
 px_parent *px_interrupt_shown(px_interrupt *interrupt);
 void px_interrupt_unlock(px_interrupt *interrupt);
 // px_interrupt_send interrupts what runs: our process group when we lead it (children too), else
-// the main thread. Any thread.
+// the main thread. When that runs nothing but a subshell does, the main thread passes it on
+// (py/shell.c). Any thread.
 px_err px_interrupt_send(px_interrupt *interrupt, bool group);
 // px_interrupt_send_to interrupts what runs if it is the request meant. PX_ENOENT when it is not.
 // Any thread.

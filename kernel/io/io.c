@@ -123,6 +123,9 @@ static void send_message(px_io *io, px_out *out)
     };
     if (out->topic != NULL) {
         px_buf_append_slice(&topic, px_bytes_slice(out->topic));
+        if (strncmp(out->msg_type, "comm_", 5) == 0 && !io->transport->ops->any_thread) {
+            px_comms_sent(&io->kernel->subshells, px_buf_slice(&topic), out);
+        }
     } else if (channel == PX_IOPUB) {
         px_topic(&io->kernel->config, out->msg_type, &topic);
     }
@@ -149,9 +152,12 @@ static void send_out(px_io *io, px_out *out)
     }
     case PX_OUT_ABORT: {
         io->transport->ops->drain(io->transport);
-        px_letter *letter = px_need_zeroed(sizeof(*letter));
-        letter->kind = PX_NOTICE_ABORT_END;
-        px_mailbox_post(&io->kernel->inbox, letter);
+        px_mailbox *inbox = px_shells_inbox(io->kernel, out->parent);
+        if (inbox != NULL) {
+            px_letter *letter = px_need_zeroed(sizeof(*letter));
+            letter->kind = PX_NOTICE_ABORT_END;
+            px_mailbox_post(inbox, letter);
+        }
         break;
     }
     }
@@ -269,33 +275,13 @@ void px_io_receive(px_io *io, px_channel channel, px_frames *frames)
     px_io_deliver(io, channel, message);
 }
 
-static void refuse_subshell(px_io *io, px_request *request)
-{
-    char type[64];
-    PX_AUTO_BUF content = {0};
-    PX_AUTO_BUF sentence = {0};
-    px_reply_type(request->message->msg_type, type, sizeof(type));
-    px_buf_printf(&sentence, "Unknown subshell_id '%s'", request->message->subshell_id);
-    px_jsonw w = px_jsonw_to(&content);
-    px_jsonw_object(&w);
-    px_jsonw_key_string(&w, "status", "error");
-    px_jsonw_key_string(&w, "ename", "UnknownSubshellError");
-    px_jsonw_key(&w, "evalue");
-    px_jsonw_slice(&w, px_buf_slice(&sentence));
-    px_jsonw_key(&w, "traceback");
-    px_jsonw_array(&w);
-    px_jsonw_end_array(&w);
-    px_jsonw_end_object(&w);
-    px_io_status(io, request->parent, "busy");
-    px_io_send(io, request->channel, request->parent,
-               &(px_outgoing){.msg_type = type, .content = px_buf_slice(&content)});
-    px_io_status(io, request->parent, "idle");
-}
-
-static void post_request(px_io *io, px_request *request)
+static void post_request(px_io *io, px_request *request, px_subshell *shell)
 {
     io->n_requests++;
-    if (!px_side_offer(io, request)) {
+    if (shell != NULL) {
+        px_waiting_add(&shell->waiting, request);
+        px_mailbox_post(&shell->inbox, &request->letter);
+    } else if (!px_side_offer(io, request)) {
         px_waiting_add(&io->kernel->waiting, request);
         px_mailbox_post(&io->kernel->inbox, &request->letter);
     }
@@ -304,15 +290,14 @@ static void post_request(px_io *io, px_request *request)
 void px_io_deliver(px_io *io, px_channel channel, px_message *message)
 {
     px_request *request = px_request_new(channel, message);
+    px_subshell *shell = NULL;
     if (channel == PX_STDIN) {
         px_mailbox_post(&io->kernel->answers, &request->letter);
-    } else if (message->subshell_id != NULL && channel == PX_SHELL) {
-        refuse_subshell(io, request);
-        px_request_free(request);
-    } else if (px_answer(io, channel, message, request->parent)) {
+    } else if (!px_shells_find(io, request, &shell) ||
+               px_answer(io, channel, message, request->parent)) {
         px_request_free(request);
     } else {
-        post_request(io, request);
+        post_request(io, request, shell);
     }
 }
 

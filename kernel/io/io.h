@@ -80,6 +80,15 @@ bool px_answer(px_io *io, px_channel channel, const px_message *message, const p
 // px_answer_default writes the first content of kernel_info_reply, before Python has its own.
 void px_answer_default(const px_config *config, px_buf *out);
 
+// shells.c: px_shells_answer writes the content of the reply to a request that makes, deletes or
+// lists subshells; false: it is another one.
+bool px_shells_answer(px_io *io, const px_message *message, px_buf *out);
+// px_shells_find finds the shell that a request is for, NULL for the main one. False: there is none
+// of that name, and the client was told.
+bool px_shells_find(px_io *io, px_request *request, px_subshell **ret_shell);
+// px_shells_inbox is where letters go to the shell that serves parent; NULL when it is deleted.
+px_mailbox *px_shells_inbox(px_kernel *kernel, const px_parent *parent);
+
 // abort.c: px_abort_tasks serves abort_request.
 void px_abort_tasks(px_io *io, px_slice content);
 

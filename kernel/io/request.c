@@ -6,6 +6,7 @@
 
 #include "io/flood.h"
 #include "io/need.h"
+#include "io/subshell.h"
 
 #include "px/cluster.h"
 
@@ -102,6 +103,7 @@ void px_request_free(px_request *request)
         atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    px_comm_unref(request->comm);
     px_parent_unref(request->parent);
     px_message_free(request->message);
     free(request);

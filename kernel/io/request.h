@@ -6,6 +6,7 @@
 #define PX_KERNEL_REQUEST_H
 
 #include "px/frames.h"
+#include "px/id.h"
 #include "px/kernel_api.h"
 #include "px/mailbox.h"
 #include "px/session.h"
@@ -22,11 +23,12 @@ const char *px_channel_name(px_channel channel);
 struct px_parent {
     atomic_uint refs;
     px_channel channel;
-    px_frames idents;       // identities: where a reply goes; the route frame for an engine
-    px_bytes *header;       // as received, never NULL
-    px_bytes *metadata;     // never NULL
-    px_bytes *content;      // never NULL
-    struct px_flood *flood; // of its text; under the sending lock (io/flood.h). NULL: none yet
+    px_frames idents;            // identities: where a reply goes; the route frame for an engine
+    px_bytes *header;            // as received, never NULL
+    px_bytes *metadata;          // never NULL
+    px_bytes *content;           // never NULL
+    struct px_flood *flood;      // of its text; under the sending lock (io/flood.h). NULL: none yet
+    char subshell[PX_UUID_SIZE]; // id of the subshell that serves it; "": the main shell
 };
 
 // px_parent_new references frames of message.
@@ -46,8 +48,11 @@ typedef enum px_notice {
     PX_NOTICE_EXIT,      // a shutdown was requested
     PX_NOTICE_RELEASE,   // buffers wait to be released under the GIL
     PX_NOTICE_NUDGE,     // nothing: look again
+    PX_NOTICE_CANCEL,    // the async cell is interrupted
     PX_NOTICE_LENT       // px_side_letter, in the side lane's box
 } px_notice;
+
+typedef struct px_comm px_comm;
 
 typedef struct px_request {
     px_letter letter; // first: letter.kind is a px_notice
@@ -57,6 +62,7 @@ typedef struct px_request {
     char started[PX_STAMP_SIZE]; // when its handler began
     bool taken_back;             // aborted or lent while it waited (io/waiting.h, under its lock)
     px_ns posted;                // when it began to wait
+    px_comm *comm;               // it is a message of this comm (io/comms.c); NULL: not noted
     atomic_uint refs;
     struct px_request *prev, *next;
 } px_request;

@@ -23,6 +23,14 @@ void px_waiting_add(px_waiting *waiting, px_request *request)
     (void)pthread_mutex_unlock(&waiting->lock);
 }
 
+bool px_waiting_empty(px_waiting *waiting)
+{
+    (void)pthread_mutex_lock(&waiting->lock);
+    bool empty = waiting->first == NULL;
+    (void)pthread_mutex_unlock(&waiting->lock);
+    return empty;
+}
+
 bool px_waiting_begin(px_waiting *waiting, px_request *request)
 {
     (void)pthread_mutex_lock(&waiting->lock);

@@ -22,6 +22,8 @@ px_err px_waiting_init(px_waiting *waiting);
 void px_waiting_done(px_waiting *waiting);
 // px_waiting_add is for px-io, before it posts the request.
 void px_waiting_add(px_waiting *waiting, px_request *request);
+// px_waiting_empty tells if none waits. Any thread.
+bool px_waiting_empty(px_waiting *waiting);
 // px_waiting_begin is for px-main, when its turn has come: true when it is to be served, false when
 // it was taken back and answered.
 bool px_waiting_begin(px_waiting *waiting, px_request *request);

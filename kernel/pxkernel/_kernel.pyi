@@ -141,7 +141,7 @@ def set_language_info(kernel_info: bytes) -> None:
     """
 
 def started() -> None:
-    """Boot is complete: ``status starting`` was sent, queued requests are let through."""
+    """Boot is complete: queued requests are let through."""
 
 def exit_requested() -> bool: ...
 def set_exit(callback: Callable[[bool], None]) -> None:
@@ -230,3 +230,40 @@ def interrupt_window(open: bool) -> None:
     """
 
 def usage() -> dict[str, Any]: ...
+
+# --- subshells (pxkernel/subshells.py)
+def set_subshells(settle: Callable[[], None] | None) -> None:
+    """``settle()`` makes the threads of new subshells and waits for those of deleted ones.
+
+    Called by a C thread for each new subshell, and by every shell before it runs a cell, while
+    there are such.
+    """
+
+def take_subshell() -> tuple[str, object] | None:
+    """Id and handle of a subshell whose thread is to be made, each once; None: there is none."""
+
+def enter_subshell(handle: object, loop: Any) -> int:
+    """This thread serves that subshell from here on; the descriptor that its loop must watch.
+
+    ``pump``, ``interrupt_window``, ``is_busy`` and ``interrupt_async`` are then its own.
+    """
+
+def leave_subshell() -> None: ...
+def leave_subshells() -> None:
+    """The kernel ends: what runs in subshells is interrupted, and their threads shall leave."""
+
+def subshell_list() -> list[str]:
+    """The ids of all subshells, in the order of their making."""
+
+def subshell_id() -> str | None:
+    """Id of the one that this thread serves."""
+
+def subshell_ended() -> bool:
+    """Whether this thread's subshell was deleted, and nothing runs in it any more."""
+
+def subshell_busy(subshell_id: str, /) -> bool: ...
+def cancel_subshell() -> None:
+    """An interrupt hit this thread's loop instead of the async cell that it was meant for."""
+
+def main_busy() -> bool:
+    """Whether a request runs in the main shell."""

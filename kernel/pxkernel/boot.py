@@ -81,14 +81,24 @@ def run() -> int:
 
         apply.install(shell)
     _kernel.set_side(kernel.serve_side)
+    _kernel.set_subshells(_settle_subshells)
     gc.freeze()
     gc.enable()
     _kernel.started()
     if _kernel.engine_id >= 0:
         faulthandler.enable(sys.stderr.fileno(), all_threads=False)  # a crash's stack: its log
     kernel.main_loop.serve()
+    subshells = sys.modules.get("pxkernel.subshells")
+    if subshells is not None:
+        subshells.close()
     kernel.main_loop.close()
     return 0
+
+
+def _settle_subshells() -> None:
+    from pxkernel import subshells
+
+    subshells.settle()
 
 
 def _introduce(shell: ZMQInteractiveShell, kernel: IPythonKernel) -> None:

@@ -17,6 +17,7 @@ from traitlets import Bool
 
 from pxkernel import _kernel, flood, memory, messages
 from pxkernel.jsonpack import dumps
+from pxkernel.perthread import PerThread, nothing
 
 _DISPLAY_TOPIC = b"display_data"
 
@@ -144,8 +145,10 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
     """
 
     topic: bytes | None = None
-    msg: dict[str, Any] | None = None
-    _note: bytes | None = None
+    # Of the cell that runs, and subshells run others beside it.
+    msg = PerThread(nothing)
+    exec_result = PerThread(nothing)
+    _note = PerThread(nothing)
 
     def start_displayhook(self) -> None:
         """Begin a result."""

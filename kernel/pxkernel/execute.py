@@ -11,6 +11,8 @@ import builtins
 import getpass
 import inspect
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from pxkernel import _kernel
@@ -37,6 +39,8 @@ class Execution:
     def run(self) -> Any:
         """Run the cell. None when it is done, else the task that runs it."""
         shell = self.kernel.shell
+        if self.store_history:
+            type(shell).execution_count.begin()
         if not self.silent:
             content = {"code": self.code, "execution_count": shell.execution_count}
             _kernel.publish("execute_input", dumps(content))
@@ -123,7 +127,7 @@ class Execution:
                 shell.release_last_error(self.code)
         else:
             content = self._error(error, shell._last_traceback or [])
-        content["execution_count"] = shell.execution_count - 1
+        content["execution_count"] = type(shell).execution_count.end()
         content["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
         self.request.reply(dumps(content))
@@ -164,7 +168,7 @@ class Execution:
         shell._last_traceback = None
         shell.showtraceback((type(error), error, error.__traceback__))
         content = self._error(error, shell._last_traceback or [])
-        content["execution_count"] = shell.execution_count - 1
+        content["execution_count"] = type(shell).execution_count.end()
         content["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
         self.request.reply(dumps(content))
@@ -204,17 +208,32 @@ def _shell_accepts() -> frozenset[str]:
 
 
 class InputSwap:
-    """Puts the kernel's ``input`` and ``getpass`` in place of the builtin ones, and back."""
+    """Puts the kernel's ``input`` and ``getpass`` in place of the builtin ones while cells run.
 
-    __slots__ = ("getpass", "input")
+    Cells of several shells may overlap: the first brings them, the last takes them away.
+    """
 
     def __init__(self, kernel: Any) -> None:
-        self.input, self.getpass = builtins.input, getpass.getpass
-        builtins.input = kernel.raw_input
-        getpass.getpass = kernel.getpass
+        self.kernel = kernel
+        self.lock = threading.Lock()
+        self.running = 0
+        self.before: tuple[Any, Any] = (None, None)
 
-    def __call__(self) -> None:
-        builtins.input, getpass.getpass = self.input, self.getpass
+    def begin(self) -> Callable[[], None]:
+        """A cell begins; the function to call when it ends."""
+        with self.lock:
+            self.running += 1
+            if self.running == 1:
+                self.before = builtins.input, getpass.getpass
+                builtins.input = self.kernel.raw_input
+                getpass.getpass = self.kernel.getpass
+        return self._end
+
+    def _end(self) -> None:
+        with self.lock:
+            self.running -= 1
+            if self.running == 0:
+                builtins.input, getpass.getpass = self.before
 
 
 def bad_request(request: Any, error: BaseException) -> None:

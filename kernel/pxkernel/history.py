@@ -9,6 +9,7 @@ somebody reads: a kernel that runs nothing leaves no session in it, and start-up
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any
 
@@ -30,6 +31,8 @@ class BatchingThread(history.HistorySavingThread):
 
     def run(self) -> None:
         """Open the database here, off the main thread: the first commit waits for the disk."""
+        # An interrupt is for the main thread, whose wait would not end if it came here.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         self.save_flag.wait()
         manager = self.history_manager()
         if manager is None or self._stop_now:

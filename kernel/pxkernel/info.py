@@ -61,5 +61,5 @@ def kernel_info(shell: Any = None) -> dict[str, Any]:
             {"text": "SymPy Reference", "url": "http://docs.sympy.org/latest/index.html"},
             {"text": "pandas Reference", "url": "https://pandas.pydata.org/pandas-docs/stable/"},
         ],
-        "supported_features": ["debugger"] if _has_debugpy() else [],
+        "supported_features": ["kernel subshells"] + (["debugger"] if _has_debugpy() else []),
     }

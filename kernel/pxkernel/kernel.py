@@ -22,6 +22,7 @@ from pxkernel.compat import finder
 from pxkernel.execute import Execution, InputSwap, bad_request
 from pxkernel.jsonpack import dumps
 from pxkernel.loop import MainLoop
+from pxkernel.perthread import PerThread
 
 SHELL_TYPES = (
     "execute_request",
@@ -131,9 +132,10 @@ class IPythonKernel(Kernel):
     _poll_interval = 0.01
     _execute_sleep = 0
     stop_on_error_timeout = 0.0
-    _supports_kernel_subshells = False
+    _supports_kernel_subshells = True
     eventloop = None
     _aborting = False
+    _allow_stdin = PerThread(bool)
 
     def __init__(self, shell: Any) -> None:
         Kernel._instance = self
@@ -143,7 +145,7 @@ class IPythonKernel(Kernel):
         self.log = logging.getLogger("pxkernel")
         self.main_loop = MainLoop()
         finder.on_asyncio(self.main_loop.asyncio_imported)
-        self._allow_stdin = False
+        self._input_swap = InputSwap(self)
         self._comm_manager: Any = None
         self._session: Any = None
         self._io_loop: Any = None
@@ -223,7 +225,18 @@ class IPythonKernel(Kernel):
 
     def create_task(self, coroutine: Any) -> Any:
         """A task in the shell's persistent Context: what it sets there, later cells see."""
+        subshells = sys.modules.get("pxkernel.subshells")
+        thread = subshells.here() if subshells is not None else None
+        if thread is not None:
+            return thread.loop.create_task(coroutine, context=thread.context)
         return self.loop.create_task(coroutine, context=self.main_loop.context)
+
+    @property
+    def shell_channel_thread(self) -> Any:
+        """In ipykernel the thread that hands requests to subshells; here only its manager."""
+        from pxkernel.subshells import SubshellManager
+
+        return SimpleNamespace(manager=SubshellManager(), name="Shell channel")
 
     def runs_coroutines(self) -> bool:
         """Whether cells that await run on our loop (%autoawait may name another runner)."""
@@ -305,7 +318,7 @@ class IPythonKernel(Kernel):
     def forward_input(self, allow_stdin: bool) -> InputSwap:
         """``input`` and ``getpass`` ask the front end until the returned function is called."""
         self._allow_stdin = allow_stdin
-        return InputSwap(self)
+        return self._input_swap.begin()
 
     def raw_input(self, prompt: Any = "") -> str:
         """``input()`` of a cell."""

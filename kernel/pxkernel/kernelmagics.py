@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pxkernel import _kernel, flood
 
 @magics_class
 class KernelMagics(Magics):
-    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave, %output_limit."""
+    """Magics from %edit to %output_limit: each says what it does."""
 
     @line_magic
     def edit(self, line: str = "", last_call: Any = None) -> None:
@@ -121,6 +122,19 @@ class KernelMagics(Magics):
             connect_qtconsole(argv=line.split())
         except OSError as error:
             warnings.warn(f"Could not start qtconsole: {error!r}", stacklevel=2)
+
+    @line_magic
+    def subshell(self, line: str) -> None:
+        """Say which subshell runs this, in which thread, and which there are."""
+        from pxkernel.subshells import here
+
+        thread = here()
+        print(f"subshell id: {thread.subshell_id if thread is not None else None}")
+        print(f"thread id: {threading.get_ident()}")
+        print(f"main thread id: {threading.main_thread().ident}")
+        print(f"pid: {os.getpid()}")
+        print(f"thread count: {threading.active_count()}")
+        print(f"subshell list: {_kernel.subshell_list()}")
 
     @line_magic
     def autosave(self, line: str) -> None:

@@ -50,10 +50,7 @@ class MainLoop:
 
     def _make(self, asyncio: Any) -> None:
         loop = asyncio.new_event_loop()
-        add = getattr(loop, "_add_reader", None) or loop.add_reader
-        handle = add(_kernel.request_fd, _kernel.pump)
-        if handle is not None:
-            handle._context = self.context
+        add_reader(loop, _kernel.request_fd, _kernel.pump, self.context)
         self.asyncio_loop = loop
         if threading.current_thread() is not threading.main_thread():
             with contextlib.suppress(OSError):
@@ -115,21 +112,32 @@ class MainLoop:
 
     def close(self) -> None:
         """Take the loop down: its tasks get their CancelledError while everything still works."""
-        loop = self.asyncio_loop
-        if loop is None:
-            return
-        import asyncio
+        if self.asyncio_loop is not None:
+            close_loop(self.asyncio_loop, _kernel.request_fd)
 
-        loop.remove_reader(_kernel.request_fd)
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        try:
-            if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=1))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        except (KeyboardInterrupt, SystemExit, RuntimeError):
-            pass
-        finally:
-            loop.close()
-            asyncio.set_event_loop(None)
+
+def add_reader(loop: Any, descriptor: int, serve: Any, context: contextvars.Context) -> None:
+    """Have ``loop`` call ``serve`` in ``context`` itself, not in a copy, when there are letters."""
+    add = getattr(loop, "_add_reader", None) or loop.add_reader
+    handle = add(descriptor, serve)
+    if handle is not None:
+        handle._context = context
+
+
+def close_loop(loop: Any, descriptor: int) -> None:
+    """Close a loop after its tasks got their CancelledError."""
+    import asyncio
+
+    loop.remove_reader(descriptor)
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    try:
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=1))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    except (KeyboardInterrupt, SystemExit, RuntimeError):
+        pass
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)

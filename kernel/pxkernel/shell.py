@@ -31,6 +31,8 @@ from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from pxkernel.history import HistoryManager
 from pxkernel.jsonpack import dumps
+from pxkernel.numbers import Numbers
+from pxkernel.perthread import PerThread, nothing
 
 # What cells' child processes find: colours, and no pager that waits for a key.
 _ENVIRONMENT = {
@@ -75,10 +77,12 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
 
     keepkernel_on_exit: bool | None = None
     active_eventloop: str | None = None
-    _last_traceback: list[str] | None = None
-    _last_shown = ("", "")
-    _last_traceback_during_displayhook = False
-    _transformed: tuple[str, str] | None = None
+    execution_count = Numbers()
+    # Of the cell that runs, and subshells run others beside it.
+    _last_traceback = PerThread(nothing)
+    _last_shown = PerThread(lambda: ("", ""))
+    _last_traceback_during_displayhook = PerThread(bool)
+    _transformed = PerThread(nothing)
     _completer: Any = None
     _completer_waits = False
 

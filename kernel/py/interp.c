@@ -44,6 +44,7 @@ px_err px_interp_init(const px_launch *launch, int argc, char **argv, px_error *
 int px_interp_run(void)
 {
     px_py_forked_init(px_kernel_current);
+    px_py_shells_init(px_kernel_current);
     PyObject *boot = PyImport_ImportModule("pxkernel.boot");
     bool ready = boot != NULL && px_module_fill() == 0 && px_py_signals_init() == 0;
     PyObject *result = ready ? PyObject_CallMethod(boot, "run", NULL) : NULL;

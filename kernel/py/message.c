@@ -302,7 +302,9 @@ PyObject *px_py_current(void)
         return value;
     }
     Py_XDECREF(value);
-    return Py_NewRef(px_py.current != NULL ? px_py.current : Py_None);
+    const px_shell *shell = px_py_shell();
+    PyObject *current = shell->subshell != NULL ? shell->parent : px_py.current;
+    return Py_NewRef(current != NULL ? current : Py_None);
 }
 
 int px_py_parent_of(PyObject *object, PyObject **ret_hold, px_parent **ret_parent)

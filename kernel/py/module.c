@@ -185,6 +185,7 @@ static int module_exec(PyObject *module)
         PyModule_AddFunctions(module, px_py_stdin_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_side_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_signals_methods) < 0 ||
+        PyModule_AddFunctions(module, px_py_shell_methods) < 0 ||
         PyModule_AddFunctions(module, px_py_apply_methods) < 0 || px_py_message_init(module) < 0 ||
         px_py_stream_init(module) < 0 || px_py_api_init(module) < 0) {
         return -1;

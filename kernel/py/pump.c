@@ -24,23 +24,7 @@
 #define COMM_BUDGET 64 // cheap requests served before the loop gets its turn
 #define TIME_BUDGET (2 * PX_NS_PER_MS)
 
-typedef struct queue {
-    px_letter *first, *last;
-} queue;
-
-static queue shell_queue, control_queue;
-static px_request_object *async_request; // its handler is a task that has not ended
-static bool busy;
-static bool aborting;
-static bool nudged;
-static bool armed; // SIGINT interrupts; stays so from one small call to the next (leave)
-
-bool px_py_busy(void)
-{
-    return busy;
-}
-
-static void push(queue *q, px_letter *letter)
+static void push(px_queue *q, px_letter *letter)
 {
     letter->next = NULL;
     if (q->last != NULL) {
@@ -51,7 +35,7 @@ static void push(queue *q, px_letter *letter)
     q->last = letter;
 }
 
-static px_request *pop(queue *q)
+static px_request *pop(px_queue *q)
 {
     px_letter *letter = q->first;
     if (letter == NULL) {
@@ -64,106 +48,20 @@ static px_request *pop(queue *q)
     return PX_CONTAINER(letter, px_request, letter);
 }
 
-void px_py_nudge(void)
+void px_py_nudge(px_shell *shell)
 {
-    px_kernel *kernel = px_kernel_current;
-    if (nudged || kernel == NULL) {
+    if (shell->nudged || shell->inbox == NULL) {
         return;
     }
-    nudged = true;
+    shell->nudged = true;
     px_letter *letter = px_need_zeroed(sizeof(*letter));
     letter->kind = PX_NOTICE_NUDGE;
-    px_mailbox_post(&kernel->inbox, letter);
-}
-
-// --- replies ------------------------------------------------------------------------------------
-
-px_out *px_py_status(px_parent *parent, const char *state)
-{
-    px_out *out = px_out_new(PX_OUT_PUBLISH, parent);
-    (void)snprintf(out->msg_type, sizeof(out->msg_type), "status");
-    PX_AUTO_BUF text = {0};
-    px_buf_printf(&text, "{\"execution_state\":\"%s\"}", state);
-    px_must(px_buf_status(&text));
-    px_must(px_bytes_copy(px_buf_slice(&text), &out->content));
-    return out;
-}
-
-// reply_out makes a reply of C's own.
-static px_out *reply_out(const px_request *request, px_slice content, const char *status)
-{
-    px_out *out = px_out_new(PX_OUT_REPLY, request->parent);
-    out->channel = request->channel;
-    px_reply_type(request->message->msg_type, out->msg_type, sizeof(out->msg_type));
-    px_must(px_bytes_copy(content, &out->content));
-    PX_AUTO_BUF text = {0};
-    px_buf_printf(
-        &text, "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":\"%s\"}",
-        request->started, px_kernel_current->config.ident, status);
-    px_must(px_buf_status(&text));
-    px_must(px_bytes_copy(px_buf_slice(&text), &out->metadata));
-    return out;
-}
-
-// px_py_link chains entries, leaving out NULLs.
-px_out *px_py_link(px_out *const *outs, size_t n)
-{
-    px_out *first = NULL;
-    for (size_t i = n; i-- > 0;) {
-        if (outs[i] != NULL) {
-            outs[i]->next = first;
-            first = outs[i];
-        }
-    }
-    return first;
+    px_mailbox_post(shell->inbox, letter);
 }
 
 static void send_outs(px_kernel *kernel, px_out *const *outs, size_t n)
 {
     px_io_post(kernel->io, px_py_link(outs, n));
-}
-
-static void abort_request(px_kernel *kernel, px_request *request)
-{
-    if (!px_waiting_begin(&kernel->waiting, request)) {
-        px_request_free(request);
-        return;
-    }
-    bool statuses = px_io_wants_statuses(kernel->io);
-    px_stamp_now(request->started);
-    px_out *const outs[] = {
-        statuses ? px_py_status(request->parent, "busy") : NULL,
-        reply_out(request, PX_SLICE_LITERAL("{\"status\":\"aborted\"}"), "aborted"),
-        statuses ? px_py_status(request->parent, "idle") : NULL,
-    };
-    send_outs(kernel, outs, 3);
-    px_request_free(request);
-}
-
-// It says what became of a request whose handler raised, or gave no reply.
-px_out *px_py_error_reply(const px_request *request, PyObject *error)
-{
-    PX_AUTO_BUF content = {0};
-    PX_AUTO_PY PyObject *text = error != NULL ? PyObject_Str(error) : NULL;
-    if (error != NULL && text == NULL) {
-        PyErr_Clear();
-    }
-    const char *evalue = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
-    if (evalue == NULL) {
-        PyErr_Clear();
-        evalue = error == NULL ? "the request was not answered" : "";
-    }
-    px_jsonw w = px_jsonw_to(&content);
-    px_jsonw_object(&w);
-    px_jsonw_key_string(&w, "status", "error");
-    px_jsonw_key_string(&w, "ename", error != NULL ? Py_TYPE(error)->tp_name : "NoReply");
-    px_jsonw_key_string(&w, "evalue", evalue);
-    px_jsonw_key(&w, "traceback");
-    px_jsonw_array(&w);
-    px_jsonw_end_array(&w);
-    px_jsonw_end_object(&w);
-    px_must(px_buf_status(&content));
-    return reply_out(request, px_buf_slice(&content), "error");
 }
 
 static bool is_known_request(const px_request *request)
@@ -172,6 +70,26 @@ static bool is_known_request(const px_request *request)
     size_t length = strlen(type);
     return request->message->type != PX_MSG_UNKNOWN && length > 8 &&
            strcmp(type + length - 8, "_request") == 0;
+}
+
+// abort_request answers one that is not served any more.
+static void abort_request(px_kernel *kernel, px_shell *shell, px_request *request)
+{
+    if (!px_waiting_begin(shell->waiting, request)) {
+        px_request_free(request);
+        return;
+    }
+    bool statuses = px_io_wants_statuses(kernel->io);
+    px_stamp_now(request->started);
+    px_out *const outs[] = {
+        statuses ? px_py_status(request->parent, "busy") : NULL,
+        is_known_request(request)
+            ? px_py_reply_of(request, PX_SLICE_LITERAL("{\"status\":\"aborted\"}"), "aborted")
+            : NULL,
+        statuses ? px_py_status(request->parent, "idle") : NULL,
+    };
+    send_outs(kernel, outs, 3);
+    px_request_free(request);
 }
 
 static bool must_abort(const px_request_object *object)
@@ -199,7 +117,8 @@ static px_out *error_out(const px_request *request, const px_out *reply)
 
 // finish sends the reply and idle of a request. Takes object. error is what its handler raised, or
 // NULL.
-static void finish(px_kernel *kernel, px_request_object *object, PyObject *error, bool with_status)
+static void finish(px_kernel *kernel, px_shell *shell, px_request_object *object, PyObject *error,
+                   bool with_status)
 {
     px_request *request = object->request;
     px_out *shown = NULL;
@@ -210,10 +129,10 @@ static void finish(px_kernel *kernel, px_request_object *object, PyObject *error
     }
     (void)fflush(stdout); // what C libraries printed
     px_capture_drain(&kernel->capture, true);
-    aborting = aborting || must_abort(object);
+    shell->aborting = shell->aborting || must_abort(object);
     px_out *const outs[] = {
         shown,
-        must_abort(object) ? px_out_new(PX_OUT_ABORT, NULL) : NULL,
+        must_abort(object) ? px_out_new(PX_OUT_ABORT, request->parent) : NULL,
         object->reply,
         with_status ? px_py_status(request->parent, "idle") : NULL,
     };
@@ -222,33 +141,76 @@ static void finish(px_kernel *kernel, px_request_object *object, PyObject *error
     Py_DECREF((PyObject *)object);
 }
 
-static void disarm(void)
+static void disarm(px_shell *shell)
 {
-    if (armed) {
+    if (shell->armed) {
         px_py_signals_fence();
-        armed = false;
+        shell->armed = false;
     }
 }
 
-// next_is_call tells if the next request is an engine's call, as request was.
-static bool next_is_call(const px_kernel *kernel, const px_request *request)
+static bool is_comm(const px_request *request)
 {
-    const px_letter *next = shell_queue.first;
-    return kernel->config.engine && request->message->type == PX_MSG_APPLY_REQUEST &&
-           next != NULL && control_queue.first == NULL && async_request == NULL &&
-           PX_CONTAINER(next, px_request, letter)->message->type == PX_MSG_APPLY_REQUEST;
+    px_msg_type type = request->message->type;
+    return type == PX_MSG_COMM_OPEN || type == PX_MSG_COMM_MSG || type == PX_MSG_COMM_CLOSE;
 }
 
-// leave ends what arm began: no interrupt for this request from here on. The fence is several
-// system calls; between two calls of an engine it is left out when no signal was sent for the first
+// is_small tells if a request is one of those that come by the thousand: an engine's calls, and
+// messages of comms.
+static bool is_small(const px_kernel *kernel, const px_request *request)
+{
+    return is_comm(request) ||
+           (kernel->config.engine && request->message->type == PX_MSG_APPLY_REQUEST);
+}
+
+// small_follows tells if the next request is small, as request was.
+static bool small_follows(const px_kernel *kernel, const px_shell *shell, const px_request *request)
+{
+    const px_letter *next = shell->requests.first;
+    return next != NULL && shell->control.first == NULL && shell->async == NULL &&
+           is_small(kernel, request) && is_small(kernel, PX_CONTAINER(next, px_request, letter));
+}
+
+// enter says that a request runs; true when it was interrupted before it began.
+static bool enter(px_kernel *kernel, px_shell *shell, const px_request *request)
+{
+    bool cell = request->message->type == PX_MSG_EXECUTE_REQUEST;
+    shell->busy = true;
+    atomic_store(shell->blocked, true);
+    if (shell->subshell != NULL) {
+        px_py_subshell_enter(kernel, shell, cell);
+        return false;
+    }
+    if (!shell->armed) {
+        px_py_signals_arm(cell);
+        shell->armed = true;
+    }
+    return px_interrupt_begin(&kernel->interrupt, request->parent, request->posted);
+}
+
+// leave ends what enter began: no interrupt for this request from here on. The fence is several
+// system calls; between two small requests it is left out when no signal was sent for the first
 // (one from outside has no addressee: it interrupts whatever runs).
-static void leave(px_kernel *kernel, bool call_follows)
+static void leave(px_kernel *kernel, px_shell *shell, bool follows)
 {
-    bool sent = px_interrupt_end(&kernel->interrupt);
-    if (sent || !call_follows) {
-        disarm();
+    if (shell->subshell != NULL) {
+        px_py_subshell_leave(kernel, shell);
+    } else {
+        bool sent = px_interrupt_end(&kernel->interrupt);
+        if (sent || !follows) {
+            disarm(shell);
+        }
     }
-    busy = false;
+    shell->busy = false;
+    atomic_store(shell->blocked, false);
+}
+
+// show says what front ends are to know of the main shell; they are not told of subshells.
+static void show(px_kernel *kernel, const px_shell *shell, px_parent *parent)
+{
+    if (shell->subshell == NULL) {
+        px_interrupt_show(&kernel->interrupt, parent);
+    }
 }
 
 // after_fork ends a forked child that came out of its cell: it is no kernel.
@@ -275,31 +237,34 @@ static void ask_exit(px_kernel *kernel)
     Py_XDECREF(result);
 }
 
-// abort_queued aborts the execute requests that were here already when one failed.
-static void abort_queued(px_kernel *kernel)
+// abort_queued aborts the execute requests that were here already when one failed; everything when
+// the shell has ended.
+static void abort_queued(px_kernel *kernel, px_shell *shell)
 {
-    queue kept = {0};
+    px_queue kept = {0};
     px_request *request;
-    while ((request = pop(&shell_queue)) != NULL) {
-        if (request->message->type == PX_MSG_EXECUTE_REQUEST) {
-            abort_request(kernel, request);
+    while ((request = pop(&shell->requests)) != NULL) {
+        if (shell->ended || request->message->type == PX_MSG_EXECUTE_REQUEST) {
+            abort_request(kernel, shell, request);
         } else {
             push(&kept, &request->letter);
         }
     }
-    shell_queue = kept;
+    shell->requests = kept;
 }
 
-static void end_request(px_kernel *kernel, px_request_object *object, PyObject *error)
+static void end_request(px_kernel *kernel, px_shell *shell, px_request_object *object,
+                        PyObject *error)
 {
-    px_interrupt_show(&kernel->interrupt, NULL);
-    bool call_follows = next_is_call(kernel, object->request);
-    finish(kernel, object, error, px_io_wants_statuses(kernel->io));
-    leave(kernel, call_follows);
-    if (aborting) {
-        abort_queued(kernel);
+    show(kernel, shell, NULL);
+    bool follows = small_follows(kernel, shell, object->request);
+    finish(kernel, shell, object, error, px_io_wants_statuses(kernel->io));
+    leave(kernel, shell, follows);
+    px_py_shell_ended(kernel, shell);
+    if (shell->aborting) {
+        abort_queued(kernel, shell);
     }
-    if (atomic_load(&kernel->exiting)) {
+    if (shell->subshell == NULL && atomic_load(&kernel->exiting)) {
         ask_exit(kernel);
     }
 }
@@ -309,13 +274,14 @@ static PyObject *task_done(PyObject *self, PyObject *task)
 {
     (void)self;
     px_kernel *kernel = px_kernel_current;
-    px_request_object *object = async_request;
+    px_shell *shell = px_py_shell();
+    px_request_object *object = shell->async;
     if (object == NULL || px_py_is_child()) {
         after_fork();
         Py_RETURN_NONE;
     }
-    async_request = NULL;
-    Py_CLEAR(px_py.task);
+    shell->async = NULL;
+    Py_CLEAR(shell->task);
     PX_AUTO_PY PyObject *error = PyObject_CallMethod(task, "exception", NULL);
     if (error == NULL) { // cancelled
         PyObject *type = NULL;
@@ -325,8 +291,8 @@ static PyObject *task_done(PyObject *self, PyObject *task)
         Py_XDECREF(type);
         Py_XDECREF(traceback);
     }
-    end_request(kernel, object, error == Py_None ? NULL : error);
-    px_py_nudge();
+    end_request(kernel, shell, object, error == Py_None ? NULL : error);
+    px_py_nudge(shell);
     Py_RETURN_NONE;
 }
 
@@ -334,15 +300,8 @@ static PyMethodDef task_done_def = {"request_done", task_done, METH_O, NULL};
 
 // --- serving ------------------------------------------------------------------------------------
 
-// set_current makes the request the one that output belongs to.
-static void set_current(px_kernel *kernel, const px_request_object *object)
-{
-    Py_XSETREF(px_py.current, Py_NewRef((PyObject *)object->parent));
-    px_outbox_set_current(&kernel->outbox, object->parent->parent);
-}
-
 // await_task leaves the request to its task. False: it is no task, or not for us.
-static bool await_task(px_request_object *object, PyObject *task)
+static bool await_task(px_shell *shell, px_request_object *object, PyObject *task)
 {
     PX_AUTO_PY PyObject *done = PyCFunction_New(&task_done_def, NULL);
     PyObject *added =
@@ -352,31 +311,13 @@ static bool await_task(px_request_object *object, PyObject *task)
         return false;
     }
     Py_DECREF(added);
-    async_request = object;
-    px_py.task = Py_NewRef(task);
-    px_py_signals_async();
+    shell->async = object;
+    shell->task = Py_NewRef(task);
+    atomic_store(shell->blocked, false);
+    if (shell->subshell == NULL) {
+        px_py_signals_async();
+    }
     return true;
-}
-
-PyObject *px_py_take_error(const char *event)
-{
-    PyObject *type = NULL;
-    PyObject *error = NULL;
-    PyObject *traceback = NULL;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (error == NULL) {
-        Py_XDECREF(type);
-        Py_XDECREF(traceback);
-        return NULL;
-    }
-    if (traceback != NULL) {
-        (void)PyException_SetTraceback(error, traceback);
-    }
-    Py_INCREF(error);
-    PyErr_Restore(type, error, traceback);
-    px_py_log_exception(event);
-    return error;
 }
 
 static PyObject *call_dispatch(px_request_object *object)
@@ -392,30 +333,25 @@ static PyObject *call_dispatch(px_request_object *object)
 }
 
 // serve runs one request that nothing else runs beside.
-static void serve(px_kernel *kernel, px_request *request)
+static void serve(px_kernel *kernel, px_shell *shell, px_request *request)
 {
     px_request_object *object = px_py_request_new(request);
     if (object == NULL) {
         px_py_log_exception("a request was lost");
         return;
     }
-    busy = true;
-    if (!armed) {
-        px_py_signals_arm(request->message->type == PX_MSG_EXECUTE_REQUEST);
-        armed = true;
-    }
-    bool interrupted = px_interrupt_begin(&kernel->interrupt, request->parent, request->posted);
-    if (!px_waiting_begin(&kernel->waiting, request)) {
-        leave(kernel, false); // taken back, and answered
+    bool interrupted = enter(kernel, shell, request);
+    if (!px_waiting_begin(shell->waiting, request)) {
+        leave(kernel, shell, false); // taken back, and answered
         Py_DECREF((PyObject *)object);
         return;
     }
-    set_current(kernel, object);
+    px_py_shell_began(kernel, shell, object);
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io)) {
         px_out *const outs[] = {px_py_status(request->parent, "busy")};
         send_outs(kernel, outs, 1);
-        px_interrupt_show(&kernel->interrupt, request->parent);
+        show(kernel, shell, request->parent);
     }
     if (interrupted) {
         PyErr_SetInterrupt();
@@ -424,49 +360,42 @@ static void serve(px_kernel *kernel, px_request *request)
     after_fork();
     PX_AUTO_PY PyObject *error =
         result == NULL ? px_py_take_error(request->message->msg_type) : NULL;
-    if (result != NULL && result != Py_None && await_task(object, result)) {
+    if (result != NULL && result != Py_None && await_task(shell, object, result)) {
         return;
     }
-    end_request(kernel, object, error);
+    end_request(kernel, shell, object, error);
 }
 
 // serve_beside runs a comm message or a control request while an async cell waits.
-static void serve_beside(px_kernel *kernel, px_request *request)
+static void serve_beside(px_kernel *kernel, px_shell *shell, px_request *request)
 {
     px_request_object *object = px_py_request_new(request);
     if (object == NULL) {
         px_py_log_exception("a request was lost");
         return;
     }
-    if (!px_waiting_begin(&kernel->waiting, request)) {
+    if (!px_waiting_begin(shell->waiting, request)) {
         Py_DECREF((PyObject *)object);
         return;
     }
-    PX_AUTO_PY PyObject *before = Py_XNewRef(px_py.current);
+    px_request_object *before = shell->async;
     px_stamp_now(request->started);
-    set_current(kernel, object);
+    px_py_shell_began(kernel, shell, object);
     PX_AUTO_PY PyObject *result = call_dispatch(object);
     after_fork();
     PX_AUTO_PY PyObject *error =
         result == NULL ? px_py_take_error(request->message->msg_type) : NULL;
-    finish(kernel, object, error,
+    finish(kernel, shell, object, error,
            request->channel == PX_CONTROL && px_io_wants_statuses(kernel->io));
     if (before != NULL) {
-        Py_XSETREF(px_py.current, Py_NewRef(before));
-        px_outbox_set_current(&kernel->outbox, ((px_parent_object *)before)->parent);
+        px_py_shell_began(kernel, shell, before);
     }
 }
 
-static bool is_comm(const px_request *request)
-{
-    px_msg_type type = request->message->type;
-    return type == PX_MSG_COMM_OPEN || type == PX_MSG_COMM_MSG || type == PX_MSG_COMM_CLOSE;
-}
-
 // take_comm removes the first comm message from the shell's queue.
-static px_request *take_comm(void)
+static px_request *take_comm(px_shell *shell)
 {
-    px_letter **link = &shell_queue.first;
+    px_letter **link = &shell->requests.first;
     px_letter *before = NULL;
     while (*link != NULL && !is_comm(PX_CONTAINER(*link, px_request, letter))) {
         before = *link;
@@ -477,55 +406,85 @@ static px_request *take_comm(void)
         return NULL;
     }
     *link = letter->next;
-    if (shell_queue.last == letter) {
-        shell_queue.last = before;
+    if (shell->requests.last == letter) {
+        shell->requests.last = before;
     }
     return PX_CONTAINER(letter, px_request, letter);
 }
 
-// read_inbox sorts what came: requests into their queues, notices at once.
-static void read_inbox(px_kernel *kernel)
+static void read_notice(px_kernel *kernel, px_shell *shell, px_notice notice)
 {
-    px_letter *letter = px_mailbox_take(&kernel->inbox);
+    switch (notice) {
+    case PX_NOTICE_ABORT_END:
+        shell->aborting = false;
+        break;
+    case PX_NOTICE_EXIT:
+        shell->ended = shell->subshell != NULL;
+        if (shell->subshell == NULL && (!shell->busy || shell->async != NULL)) {
+            ask_exit(kernel);
+        }
+        break;
+    case PX_NOTICE_NUDGE:
+        shell->nudged = false;
+        break;
+    case PX_NOTICE_CANCEL:
+        if (shell->cancel != NULL) {
+            Py_XDECREF(PyObject_CallNoArgs(shell->cancel));
+            PyErr_Clear(); // the task is done
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+// read_inbox sorts what came: requests into their queues, notices at once.
+static void read_inbox(px_kernel *kernel, px_shell *shell)
+{
+    px_letter *letter = px_mailbox_take(shell->inbox);
     while (letter != NULL) {
         px_letter *next = letter->next;
         if (letter->kind == PX_NOTICE_REQUEST) {
             px_request *request = PX_CONTAINER(letter, px_request, letter);
-            if (aborting && request->channel == PX_SHELL &&
+            if (shell->aborting && request->channel == PX_SHELL &&
                 request->message->type == PX_MSG_EXECUTE_REQUEST) {
-                abort_request(kernel, request);
+                abort_request(kernel, shell, request);
             } else {
-                push(request->channel == PX_CONTROL ? &control_queue : &shell_queue, letter);
+                push(request->channel == PX_CONTROL ? &shell->control : &shell->requests, letter);
             }
         } else {
-            switch ((px_notice)letter->kind) {
-            case PX_NOTICE_ABORT_END:
-                aborting = false;
-                break;
-            case PX_NOTICE_EXIT:
-                if (!busy || async_request != NULL) {
-                    ask_exit(kernel);
-                }
-                break;
-            case PX_NOTICE_NUDGE:
-                nudged = false;
-                break;
-            default:
-                break;
-            }
+            read_notice(kernel, shell, (px_notice)letter->kind);
             free(letter);
         }
         letter = next;
     }
 }
 
-static px_request *next_request(void)
+static px_request *next_request(px_shell *shell)
 {
-    px_request *request = pop(&control_queue);
+    px_request *request = pop(&shell->control);
     if (request == NULL) {
-        request = async_request != NULL ? take_comm() : pop(&shell_queue);
+        request = shell->async != NULL ? take_comm(shell) : pop(&shell->requests);
     }
     return request;
+}
+
+// serve_next serves a request in its way; true when the loop is to have its turn after it.
+static bool serve_next(px_kernel *kernel, px_shell *shell, px_request *request)
+{
+    bool cell = request->message->type == PX_MSG_EXECUTE_REQUEST;
+    if (cell) {
+        px_py_subshells_settle(kernel);
+    }
+    if (shell->async != NULL) {
+        serve_beside(kernel, shell, request);
+    } else {
+        serve(kernel, shell, request);
+    }
+    if (cell && (shell->requests.first != NULL || shell->control.first != NULL)) {
+        px_py_nudge(shell);
+    }
+    return cell;
 }
 
 static PyObject *pump(PyObject *module, PyObject *unused)
@@ -533,39 +492,29 @@ static PyObject *pump(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     px_kernel *kernel = px_kernel_current;
-    if (kernel == NULL || px_py_is_child() || busy != (async_request != NULL)) {
+    px_shell *shell = px_py_shell();
+    if (kernel == NULL || px_py_is_child() || shell->inbox == NULL ||
+        shell->busy != (shell->async != NULL)) {
         Py_RETURN_NONE; // no kernel, a forked child, or called from inside a request
     }
     px_py_release_some();
-    read_inbox(kernel);
-    if (aborting) {
-        abort_queued(kernel); // behind an async cell that failed
+    read_inbox(kernel, shell);
+    if (shell->aborting || shell->ended) {
+        abort_queued(kernel, shell); // behind an async cell that failed
     }
     px_ns start = px_now();
     for (int served = 0; px_py.started && !atomic_load(&kernel->exiting); served++) {
         if (served == COMM_BUDGET || (served > 0 && px_now() - start > TIME_BUDGET)) {
-            px_py_nudge();
+            px_py_nudge(shell);
             break;
         }
-        px_request *request = next_request();
-        if (request == NULL) {
-            break;
-        }
-        bool cell = request->message->type == PX_MSG_EXECUTE_REQUEST;
-        if (async_request != NULL) {
-            serve_beside(kernel, request);
-        } else {
-            serve(kernel, request);
-        }
-        if (cell) {
-            if (shell_queue.first != NULL || control_queue.first != NULL) {
-                px_py_nudge();
-            }
+        px_request *request = next_request(shell);
+        if (request == NULL || serve_next(kernel, shell, request)) {
             break;
         }
     }
-    if (async_request == NULL) {
-        disarm(); // the loop's own code comes next
+    if (shell->async == NULL) {
+        disarm(shell); // the loop's own code comes next
     }
     Py_RETURN_NONE;
 }
@@ -593,14 +542,14 @@ static PyObject *set_exit(PyObject *module, PyObject *callback)
 static PyObject *interrupt_async(PyObject *module, PyObject *callback)
 {
     (void)module;
-    return keep(&px_py.cancel, callback);
+    return keep(&px_py_shell()->cancel, callback);
 }
 
 static PyObject *is_busy(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    return PyBool_FromLong(busy);
+    return PyBool_FromLong(px_py_shell()->busy);
 }
 
 static PyObject *exit_requested(PyObject *module, PyObject *unused)
@@ -620,7 +569,7 @@ static PyObject *request_exit(PyObject *module, PyObject *args)
         return NULL;
     }
     atomic_store(&kernel->restart, restart != 0);
-    if (!px_py_is_child() && !atomic_exchange(&kernel->exiting, true) && !busy) {
+    if (!px_py_is_child() && !atomic_exchange(&kernel->exiting, true) && !px_py.main.busy) {
         ask_exit(kernel);
     }
     Py_RETURN_NONE;
@@ -657,7 +606,8 @@ static PyObject *started(PyObject *module, PyObject *unused)
     }
     px_py.started = true;
     atomic_store(&px_kernel_current->ready, true);
-    px_py_nudge();
+    px_py_subshells_settle(kernel);
+    px_py_nudge(&px_py.main);
     Py_RETURN_NONE;
 }
 

@@ -41,6 +41,36 @@ typedef struct px_request_object {
     bool reply_failed; // its status is "error"
 } px_request_object;
 
+typedef struct px_queue {
+    px_letter *first, *last;
+} px_queue;
+
+// px_shell is a shell as its own thread sees it, the main one or a subshell: what waits there and
+// what runs (pump.c, shell.c). Guarded by the GIL.
+typedef struct px_shell {
+    struct px_shell *next; // of the subshells that have a thread
+    px_subshell *subshell; // a reference; NULL: the main shell
+    px_mailbox *inbox;     // these three belong to the kernel, or to subshell
+    px_waiting *waiting;
+    atomic_bool *blocked;
+    px_queue requests, control;
+    px_request_object *async; // its handler is a task that has not ended
+    PyObject *task;           // that task
+    PyObject *cancel;         // interrupt_async
+    PyObject *parent;         // px_parent_object of the request that runs or ran last
+    bool busy;
+    bool aborting; // execute requests are answered `aborted`
+    bool nudged;
+    bool armed; // SIGINT interrupts; stays so from one small request to the next. The main shell's
+    // of subshells only
+    PyObject *loop;       // asyncio's
+    unsigned long thread; // as Python numbers it
+    uint64_t begun;       // when the last request began, in the order of all
+    bool open;            // user code runs: an interrupt may raise
+    bool interrupted;     // one waits for that
+    bool ended;           // it was deleted, or the kernel ends
+} px_shell;
+
 typedef struct px_python {
     PyObject *module;
     PyTypeObject *parent_type, *request_type, *stream_type, *buffer_type;
@@ -49,9 +79,10 @@ typedef struct px_python {
     PyObject *parent_var; // ContextVar of a px_parent_object
     PyObject *dispatch;   // set_dispatch
     PyObject *exit;       // set_exit
-    PyObject *cancel;     // interrupt_async
-    PyObject *task;       // of the async request that runs
-    PyObject *current;    // px_parent_object of the request that runs or ran last
+    PyObject *settle;     // set_subshells
+    PyObject *current;    // px_parent_object of the request that output of nobody else belongs to
+    px_shell main;        // the main thread's
+    px_shell *subshells;  // those that have a thread
     bool started;
 } px_python;
 
@@ -94,7 +125,8 @@ void px_py_child_flush(void);
 
 // publish.c, output.c, stdin.c, pump.c: functions of the module
 extern PyMethodDef px_py_publish_methods[], px_py_output_methods[], px_py_pump_methods[],
-    px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[];
+    px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[],
+    px_py_shell_methods[];
 
 // apply.c
 // px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.
@@ -103,13 +135,37 @@ bool px_py_applies(const px_request_object *object);
 PyObject *px_py_apply(px_request_object *object);
 
 // pump.c
-bool px_py_busy(void);
-// px_py_nudge has the loop call the pump again.
-void px_py_nudge(void);
+// px_py_nudge has the loop of a shell call the pump again.
+void px_py_nudge(px_shell *shell);
 
+// shell.c
+// px_py_shells_init is for the main thread, before Python code runs.
+void px_py_shells_init(px_kernel *kernel);
+// px_py_shell gives the shell that this thread serves; threads of the user's own count to the main
+// one.
+px_shell *px_py_shell(void);
+// px_py_shell_began and px_py_shell_ended tell that a request of a shell, or none, runs from here
+// on: they choose what output without an owner belongs to.
+void px_py_shell_began(px_kernel *kernel, px_shell *shell, px_request_object *object);
+void px_py_shell_ended(px_kernel *kernel, px_shell *shell);
+// px_py_subshell_enter and px_py_subshell_leave stand around a request of a subshell: an interrupt
+// in between raises in it, for a cell only inside a window, and never in the next one.
+void px_py_subshell_enter(px_kernel *kernel, px_shell *shell, bool cell);
+void px_py_subshell_leave(px_kernel *kernel, px_shell *shell);
+// px_py_subshell_window opens or closes the window; -1 with KeyboardInterrupt when one came before.
+int px_py_subshell_window(px_shell *shell, bool open);
+// px_py_subshells_interrupt interrupts what runs in subshells. Main thread.
+void px_py_subshells_interrupt(px_kernel *kernel);
+// px_py_subshells_settle has threads of subshells begin, and waits for those that end, if there are
+// any: so that the next cell finds what was asked for before it.
+void px_py_subshells_settle(px_kernel *kernel);
+
+// answers.c
 // px_py_status makes a status message, px_py_link chains entries (NULLs left out).
 px_out *px_py_status(px_parent *parent, const char *state);
 px_out *px_py_link(px_out *const *outs, size_t n);
+// px_py_reply_of makes a reply of C's own; status is what its metadata says.
+px_out *px_py_reply_of(const px_request *request, px_slice content, const char *status);
 // px_py_error_reply makes the reply to a request whose handler raised error, or (NULL) gave none.
 px_out *px_py_error_reply(const px_request *request, PyObject *error);
 // px_py_take_error gives the exception that is set, logged; NULL when none is.

@@ -26,6 +26,9 @@ static PyObject *on_idle(PyObject *self, PyObject *args)
 {
     (void)self;
     (void)args;
+    if (px_kernel_current != NULL) {
+        px_py_subshells_interrupt(px_kernel_current); // when the main shell runs nothing
+    }
     Py_RETURN_NONE;
 }
 
@@ -37,19 +40,19 @@ static bool cell_computes(void)
         PyErr_Clear();
         return false;
     }
-    return task != Py_None && task == px_py.task;
+    return task != Py_None && task == px_py.main.task;
 }
 
 static PyObject *on_async(PyObject *self, PyObject *args)
 {
     (void)self;
     (void)args;
-    if (cell_computes() || px_py.cancel == NULL) {
+    if (cell_computes() || px_py.main.cancel == NULL) {
         PyErr_SetNone(PyExc_KeyboardInterrupt);
         return NULL;
     }
-    PyObject *result = PyObject_CallNoArgs(px_py.cancel);
-    px_py_nudge(); // the loop sleeps on: select is restarted after a signal
+    PyObject *result = PyObject_CallNoArgs(px_py.main.cancel);
+    px_py_nudge(&px_py.main); // the loop sleeps on: select is restarted after a signal
     return result;
 }
 
@@ -162,8 +165,12 @@ static PyObject *interrupt_window(PyObject *module, PyObject *open)
 {
     (void)module;
     int wanted = PyObject_IsTrue(open);
+    px_shell *shell = px_py_shell();
     if (wanted < 0) {
         return NULL;
+    }
+    if (shell->subshell != NULL) {
+        return px_py_subshell_window(shell, wanted != 0) == 0 ? Py_NewRef(Py_None) : NULL;
     }
     windows = true;
     if (wanted) {

@@ -14,10 +14,14 @@ import pytest
 from support import BIN
 
 SOURCE = os.environ.get("PX_IPYKERNEL_SOURCE")
-FILES = ("test_kernel.py", "test_message_spec.py", "test_async.py", "test_debugger.py")
+FILES = (
+    "test_kernel.py",
+    "test_message_spec.py",
+    "test_async.py",
+    "test_debugger.py",
+    "test_subshells.py",
+)
 NOT_FOR_US = (
-    "tests/test_message_spec.py::test_kernel_info_request",
-    "tests/test_message_spec.py::test_subshell",
     "tests/test_message_spec.py::test_non_execute_stop_on_error",
     "tests/test_debugger.py::test_debug_requests_sequential",
     "tests/test_kernel.py::test_parent_header_and_ident",

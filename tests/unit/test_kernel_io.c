@@ -33,6 +33,7 @@ static void start_kernel(void)
     ok(px_outbox_init(&kernel.outbox));
     ok(px_interrupt_init(&kernel.interrupt));
     ok(px_waiting_init(&kernel.waiting));
+    ok(px_subshells_init(&kernel.subshells));
     ok(px_capture_init(&kernel.capture, &kernel.outbox, false));
     ok(px_transport_jupyter_new(&kernel.config, &transport));
     px_err err = px_io_start(&kernel, transport, &error);
@@ -48,6 +49,7 @@ static void stop_kernel(void)
     px_capture_done(&kernel.capture);
     px_outbox_done(&kernel.outbox);
     px_waiting_done(&kernel.waiting);
+    px_subshells_done(&kernel.subshells);
     px_mailbox_done(&kernel.inbox);
     px_mailbox_done(&kernel.answers);
     px_mailbox_done(&kernel.side);
@@ -138,6 +140,7 @@ START_TEST(test_io__answers_kernel_info_with_its_statuses)
     start_kernel();
     px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
     expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
+    expect_type(iopub, "status", "execution_state", "\"starting\"");
     px_socket *control = connect_to(PX_DEALER, kernel.config.connection.control_port);
     send_type(control, "kernel_info_request", "{}");
     expect_type(control, "kernel_info_reply", "implementation_version", "\"9.1.2\"");
@@ -213,6 +216,7 @@ START_TEST(test_io__sends_outputs_before_the_reply_that_follows)
     start_kernel();
     px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
     expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
+    expect_type(iopub, "status", "execution_state", "\"starting\"");
     px_socket *shell = connect_to(PX_DEALER, kernel.config.connection.shell_port);
     send_type(shell, "execute_request", "{\"code\":\"\"}");
     px_request *request = take_request();
@@ -266,17 +270,6 @@ START_TEST(test_io__takes_a_waiting_request_back)
 }
 END_TEST
 
-START_TEST(test_io__refuses_a_subshell_it_does_not_have)
-{
-    start_kernel();
-    px_socket *control = connect_to(PX_DEALER, kernel.config.connection.control_port);
-    send_type(control, "create_subshell_request", "{}");
-    expect_type(control, "create_subshell_reply", "status", "\"error\"");
-    px_socket_close(control);
-    stop_kernel();
-}
-END_TEST
-
 START_TEST(test_io__echoes_heartbeats)
 {
     start_kernel();
@@ -323,5 +316,5 @@ UNIT_MAIN("kernel_io", test_io__answers_kernel_info_with_its_statuses,
           test_io__welcomes_every_subscriber, test_io__hands_requests_over_in_order,
           test_io__drops_what_is_no_message_and_serves_on,
           test_io__sends_outputs_before_the_reply_that_follows,
-          test_io__takes_a_waiting_request_back, test_io__refuses_a_subshell_it_does_not_have,
-          test_io__echoes_heartbeats, test_io__says_which_port_is_taken)
+          test_io__takes_a_waiting_request_back, test_io__echoes_heartbeats,
+          test_io__says_which_port_is_taken)

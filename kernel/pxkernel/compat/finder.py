@@ -29,6 +29,7 @@ MODULES = {
     "ipykernel.jsonutil": "pxkernel.compat.jsonutil",
     "ipykernel.kernelapp": "pxkernel.compat.kernelapp",
     "ipykernel.kernelbase": "pxkernel.compat.kernelbase",
+    "ipykernel.subshell_manager": "pxkernel.subshells",
     "ipykernel.zmqshell": "pxkernel.compat.zmqshell",
 }
 _CONNECT = ("get_connection_file", "get_connection_info", "connect_qtconsole")
