@@ -135,7 +135,7 @@ void px_ending_group(bool force)
 
 // --- the parent ---------------------------------------------------------------------------------
 
-static int parent_fd;         // of this process's parent; closed by the end of the process
+static int parent_fd = -1;    // of this process's parent
 static bool watched_for_sure; // JPY_PARENT_PID says that the parent's end is ours
 static px_source *parent_source;
 
@@ -211,5 +211,13 @@ void px_ending_watch_parent(px_io *io)
         px_loop_add_fd(io->loop, "parent", parent_fd, PX_READABLE, parent_gone, io, &parent_source);
     if (err != PX_OK) {
         px_log_warning("the parent process is not watched", "cause=%s", px_err_text(err));
+    }
+}
+
+void px_ending_unwatch(void)
+{
+    if (parent_fd >= 0) {
+        (void)close(parent_fd);
+        parent_fd = -1;
     }
 }

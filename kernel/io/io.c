@@ -433,6 +433,7 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
         err = io->open_err;
         if (err != PX_OK) {
             (void)pthread_join(io->thread, NULL);
+            px_ending_unwatch();
             (void)px_error_set(reterr, err, "%s",
                                io->open_error.text[0] != '\0' ? io->open_error.text
                                                               : px_err_text(err));
@@ -449,6 +450,7 @@ void px_io_stop(px_io *io)
 {
     px_loop_stop(io->loop);
     (void)pthread_join(io->thread, NULL);
+    px_ending_unwatch();
     io->kernel->io = NULL;
     io_free(io);
 }

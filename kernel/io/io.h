@@ -113,6 +113,8 @@ void px_side_due(void *context, px_ns now);
 void px_ending_begin(px_io *io, bool restart);
 // px_ending_watch_parent ends the kernel when the process that started it is gone.
 void px_ending_watch_parent(px_io *io);
+// px_ending_unwatch gives back what that holds, when px-io has ended.
+void px_ending_unwatch(void);
 // px_ending_group ends the other processes of our process group; with force, those that are still
 // there.
 void px_ending_group(bool force);
