@@ -18,11 +18,11 @@ from kernel import Samples, clock, drain, wait_for_iopub
 
 _QUEUED = 200
 _COMMS = 2000
+_COMM = "0123456789abcdef" * 2
 _ECHO_CELL = """
-import comm
 def opened(one, message):
     one.on_msg(lambda message: one.send(message["content"]["data"]))
-comm.get_comm_manager().register_target("bench", opened)
+get_ipython().kernel.comm_manager.register_target("bench", opened)
 """
 
 
@@ -58,11 +58,11 @@ def completion(session: Session) -> Iterator[tuple[str, float]]:
 def comms(session: Session) -> Iterator[tuple[str, float]]:
     """Messages to a comm that sends each back."""
     session.run(_ECHO_CELL)
-    session.send("shell", "comm_open", {"comm_id": "c", "target_name": "bench", "data": {}})
+    session.send("shell", "comm_open", {"comm_id": _COMM, "target_name": "bench", "data": {}})
     drain(session)
 
     def send(number: int) -> None:
-        session.send("shell", "comm_msg", {"comm_id": "c", "data": {"number": number}})
+        session.send("shell", "comm_msg", {"comm_id": _COMM, "data": {"number": number}})
 
     def receive(number: int) -> None:
         while True:

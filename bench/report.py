@@ -70,13 +70,16 @@ def verdict(met: list[bool | None]) -> str:
     return "yes" if None not in met else "no peer to compare with"
 
 
-def missed(samples: Samples, ours: str, targets: Mapping[str, list[Target]]) -> list[str]:
-    """A line for each target that is missed, and for each that was not measured."""
+def missed(
+    samples: Samples, ours: str, targets: Mapping[str, list[Target]], whole: bool
+) -> list[str]:
+    """A line for each target that is missed and, of a whole run, for each that was not measured."""
     lines = []
     for figure, wanted in targets.items():
         of = samples.get(figure, {})
         if ours not in of:
-            lines.append(f"- {figure}: not measured in this run")
+            if whole:
+                lines.append(f"- {figure}: not measured in this run")
             continue
         medians = {name: statistics.median(values) for name, values in of.items()}
         for target in wanted:

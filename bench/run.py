@@ -15,14 +15,12 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import cluster
 import kernel_requests
 import report
 import targets
-from targets import Target
 
 import kernel
 
@@ -53,7 +51,10 @@ def versions(peers_python: Path) -> str:
         "    except m.PackageNotFoundError: print(name, 'not installed')\n"
     )
     peers = subprocess.run([peers_python, "-c", code], capture_output=True, text=True, check=True)
-    ours = f"pxkernel {importlib.metadata.version('pxkernel')}"
+    try:
+        ours = f"pxkernel {importlib.metadata.version('pxkernel')}"
+    except importlib.metadata.PackageNotFoundError:  # `make dev`
+        ours = "pxkernel from the source tree"
     own = f"IPython {importlib.metadata.version('ipython')}"
     python = f"Python {platform.python_version()}"
     return f"{ours} ({own}); {', '.join(peers.stdout.splitlines())}; {python}"
@@ -75,10 +76,9 @@ def merged(*several: report.Samples) -> dict[str, dict[str, list[float]]]:
     return figures
 
 
-def section(
-    title: str, samples: report.Samples, names: tuple[str, str], wanted: Mapping[str, list[Target]]
-) -> list[str]:
+def section(title: str, samples: report.Samples, names: tuple[str, str], whole: bool) -> list[str]:
     """A table, and what is missed in it."""
+    wanted = getattr(targets, title.upper())
     return [
         "",
         f"## {title}",
@@ -87,7 +87,7 @@ def section(
         "",
         f"### {title}: targets that are missed",
         "",
-        *report.missed(samples, names[0], wanted),
+        *report.missed(samples, names[0], wanted, whole),
     ]
 
 
@@ -126,12 +126,12 @@ def main() -> None:
         all_subjects = kernel.subjects(peers)
         cells = kernel.measure(all_subjects, options.rounds, 10)
         asked, notes = kernel_requests.measure(all_subjects, options.rounds)
-        text += section("Kernel", merged(cells, asked), ("pxkernel", "ipykernel"), targets.KERNEL)
+        text += section("Kernel", merged(cells, asked), ("pxkernel", "ipykernel"), True)
     if not options.only or "cluster" in options.only or only:
         bench = cluster.measure(peers, max(1, options.rounds - 2), 100, only)
         notes += bench.notes
         names = (cluster.OURS, "ipyparallel")
-        text += section("Cluster", bench.samples, names, targets.CLUSTER)
+        text += section("Cluster", bench.samples, names, not only)
         text += [
             "",
             "ProcessPool (`concurrent.futures.ProcessPoolExecutor`), loky and mpi4py run bare",
