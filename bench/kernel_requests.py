@@ -18,11 +18,11 @@ from kernel import Samples, clock, drain, wait_for_iopub
 
 _QUEUED = 200
 _COMMS = 2000
-_COMM = "0123456789abcdef" * 2
+# The kernel opens it, as widgets do.
 _ECHO_CELL = """
-def opened(one, message):
-    one.on_msg(lambda message: one.send(message["content"]["data"]))
-get_ipython().kernel.comm_manager.register_target("bench", opened)
+import comm
+echo = comm.create_comm(target_name="bench")
+echo.on_msg(lambda message: echo.send(message["content"]["data"]))
 """
 
 
@@ -57,12 +57,13 @@ def completion(session: Session) -> Iterator[tuple[str, float]]:
 
 def comms(session: Session) -> Iterator[tuple[str, float]]:
     """Messages to a comm that sends each back."""
-    session.run(_ECHO_CELL)
-    session.send("shell", "comm_open", {"comm_id": _COMM, "target_name": "bench", "data": {}})
+    published = dict(session.run(_ECHO_CELL))
+    assert "comm_open" in published, published
+    comm = published["comm_open"]["comm_id"]
     drain(session)
 
     def send(number: int) -> None:
-        session.send("shell", "comm_msg", {"comm_id": _COMM, "data": {"number": number}})
+        session.send("shell", "comm_msg", {"comm_id": comm, "data": {"number": number}})
 
     def receive(number: int) -> None:
         while True:
