@@ -1,5 +1,6 @@
 // talk.c: a blocking client of a controller's control socket.
 
+#include "../launch/host.h"
 #include "cli.h"
 
 #include "px/time.h"
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 300 }; // who has not answered by then may be stopped
 
 struct px_talk {
     px_session *session;
@@ -138,6 +141,19 @@ px_err px_talk_begin(const px_cluster_file *file, bool watch, px_talk **ret_talk
     return PX_OK;
 }
 
+// look_if_stopped gives an error when a controller cannot answer because its process is stopped.
+static px_err look_if_stopped(pid_t pid, px_error *reterr)
+{
+    px_process process;
+    if (!px_process_read(pid, &process) || process.state != 'T') {
+        return PX_OK;
+    }
+    return px_error_set(reterr, PX_ETIMEOUT,
+                        "the controller's process is stopped (SIGSTOP, Ctrl-Z); `kill -CONT %d` "
+                        "lets it go on",
+                        (int)pid);
+}
+
 px_err px_talk_open(const px_cluster_file *file, int timeout_ms, px_talk **ret_talk,
                     px_error *reterr)
 {
@@ -147,8 +163,16 @@ px_err px_talk_open(const px_cluster_file *file, int timeout_ms, px_talk **ret_t
     if (err != PX_OK || talk == NULL) {
         return err;
     }
+    int first_ms = timeout_ms < LOOK_MS ? timeout_ms : LOOK_MS;
+    talk->timeout_ms = first_ms;
+    err = await_reply(talk, "register_request", &answer, reterr);
+    if (err == PX_ETIMEOUT) {
+        PX_TRY(look_if_stopped(file->pid, reterr));
+        talk->timeout_ms = timeout_ms - first_ms;
+        err = await_reply(talk, "register_request", &answer, reterr);
+    }
+    PX_TRY(err);
     talk->timeout_ms = timeout_ms;
-    PX_TRY(await_reply(talk, "register_request", &answer, reterr));
     *ret_talk = PX_STEAL(talk);
     return PX_OK;
 }

@@ -163,6 +163,8 @@ def test_a_controller_that_is_stopped_can_be_stopped(cluster):
     one = cluster(1)
     pids = processes(one)
     os.kill(one.pid, signal.SIGSTOP)
+    told = pxcluster("status", check=False)["error"]
+    assert f"kill -CONT {one.pid}" in told["cause"] and "pxcluster stop" in told["fix"][0]
     assert pxcluster("stop", "--timeout", "1")["state"] == "gone"
     assert wait_gone(pids, 2) == []
 

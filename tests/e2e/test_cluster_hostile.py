@@ -1,5 +1,6 @@
 """What a controller does with what should never come: it drops it and serves on."""
 
+import builtins
 import json
 import os
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from support import pxcluster, wait_for
+
+from pxparallel import Client
 
 MAGIC = b"PXL1"
 HUB = struct.pack("<BBHIQII", 1, 4, 0, 0, 0, 0, 0)
@@ -153,8 +156,20 @@ def test_who_says_nothing_is_put_out_and_keeps_nobody_waiting(door):
     assert time.monotonic() - started < 19
 
 
-def route(kind: int, engine: int, client: int = 0, task: int = 1) -> bytes:
-    return struct.pack("<BBHIQIII", 1, kind, 0, client, task, 1, 0, engine)
+def route(kind: int, engine: int, client: int = 0, task: int = 1, flags: int = 0) -> bytes:
+    return struct.pack("<BBHIQIII", 1, kind, flags, client, task, 1, 0, engine)
+
+
+def with_terms(terms: bytes, key: bytes) -> bytes:
+    """A task for engine 0 with these bytes where its terms stand."""
+    signed = message("execute_request", {"code": "1"}, key, route(8, 0, flags=4))
+    count = struct.unpack("<I", signed[4:8])[0]
+    sizes = struct.unpack(f"<{count}Q", signed[8 : 8 + 8 * count])
+    frames, at = [], 8 + 8 * count
+    for size in sizes:
+        frames.append(signed[at : at + size])
+        at += size
+    return packed([frames[0], terms, *frames[1:]])
 
 
 @pytest.mark.parametrize(
@@ -168,6 +183,10 @@ def route(kind: int, engine: int, client: int = 0, task: int = 1) -> bytes:
         lambda key: message("error", {}, key, route(5, 0)),  # a client buries
         lambda key: packed([route(1, 0), b"{}"]),  # no message behind the route
         lambda key: os.urandom(4096),
+        lambda key: with_terms(b"short", key),
+        lambda key: with_terms(struct.pack("<IIBBHII", 0, 0, 0, 0, 0, 1 << 31, 1 << 31), key),
+        lambda key: with_terms(struct.pack("<IIBBHII", 0, 0, 0, 0, 0, 3, 0), key),
+        lambda key: message("x", {}, key, route(99, 0)),  # a kind that does not exist
     ],
 )
 def test_a_registered_client_that_breaks_the_protocol_is_dropped(door, data):
@@ -205,6 +224,43 @@ def test_a_client_cannot_speak_for_another(door):
         one.recv(1)
     for link in (one_control, one, two_control, two):
         link.close()
+
+
+def test_who_was_not_asked_cannot_answer(door, monkeypatch):
+    control, work = door.worker()
+
+    def answer(prompt=""):
+        for key in (door.key, b"another key"):
+            for task in range(8):
+                forged = message("input_reply", {"value": "forged"}, key, route(6, 0, task=task))
+                work.sendall(forged)
+        # An engine answers this without Python, behind what came before on the same link.
+        work.sendall(message("kernel_info_request", {}, door.key, route(1, 0, task=99)))
+        while read_message(work)[0][1] != 2:
+            pass
+        return "true"
+
+    monkeypatch.setattr(builtins, "input", answer)
+    with Client() as rc:
+        assert rc[0].apply_sync(lambda: input("who? ")) == "true"
+        assert rc[0].apply_sync(int) == 0
+    control.close()
+    work.close()
+
+
+def test_answers_and_releases_that_nobody_wants_are_nothing(door):
+    control, work = door.worker()
+    for engine in (0, 99):
+        for task in (0, 1, 2**64 - 1):
+            answer = {"value": "x" * 1000}
+            work.sendall(message("input_reply", answer, door.key, route(6, engine, task=task)))
+            work.sendall(packed([route(7, engine, task=task)]))
+    work.sendall(message("kernel_info_request", {}, door.key, route(1, 0, task=5)))
+    while (frame := read_message(work)[0])[1] != 2:
+        pass
+    assert struct.unpack("<Q", frame[8:16])[0] == 5
+    control.close()
+    work.close()
 
 
 @pytest.mark.parametrize(
