@@ -8,10 +8,11 @@ engine dies is run again elsewhere; ``retries`` says how often one that fails is
 from __future__ import annotations
 
 import itertools
+import reprlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import serialize
+from . import error, serialize
 from ._seeds import Seeded, checked, seeded
 from .asyncresult import AsyncResult
 from .dependency import Dependency
@@ -258,6 +259,8 @@ class LazyMapIterator(Iterator[Any]):
         self._ordered = ordered
         self._return_exceptions = return_exceptions
         self.waiting: list[AsyncResult] = []
+        self._sent: dict[int, tuple[int, tuple[Any, ...]]] = {}  # by id() of those that wait
+        self._numbers = itertools.count()
         self._cancelled = False
         self._submit(limit or None)
 
@@ -266,7 +269,9 @@ class LazyMapIterator(Iterator[Any]):
         if self._cancelled:
             return
         for item in itertools.islice(self._items, count):
-            self.waiting.append(self._view.apply_async(self._function, *item))
+            result = self._view.apply_async(self._function, *item)
+            self._sent[id(result)] = (next(self._numbers), item)
+            self.waiting.append(result)
 
     def cancel(self) -> None:
         """Take no more of the input; what was sent still comes."""
@@ -276,8 +281,15 @@ class LazyMapIterator(Iterator[Any]):
         if not self.waiting:
             raise StopIteration
         result = self._take()
+        number, item = self._sent.pop(id(result))
         self._submit(1)
-        return result.get(return_exceptions=self._return_exceptions)
+        try:
+            return result.get(return_exceptions=self._return_exceptions)
+        except error.RemoteError as failed:
+            given = item[1:] if isinstance(self._function, Seeded) else item
+            text = reprlib.repr(given[0] if len(given) == 1 else given)
+            failed.add_note(f"in map, item {number}: {text}")
+            raise
 
     def _take(self) -> AsyncResult:
         """The next result: the oldest, or one that is here."""

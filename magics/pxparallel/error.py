@@ -145,8 +145,8 @@ class RemoteError(KernelError):
         return [self._label(), *(self.traceback or f"{self.ename}: {self.evalue}").splitlines()]
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows instead of our own frames."""
-        return self.render_traceback()
+        """What IPython shows instead of our own frames; with the notes that were added here."""
+        return [*self.render_traceback(), *getattr(self, "__notes__", ())]
 
     def print_traceback(self, excid: int | None = None) -> None:
         """Print what ``render_traceback`` gives."""

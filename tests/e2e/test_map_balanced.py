@@ -188,3 +188,17 @@ def test_maps__big_data_of_a_function_travels_once(rc, view):
 
     with pytest.raises(TypeError, match="cannot send 'lock' in locked"):
         view.map_sync(locked, range(4))
+
+
+def test_imap__an_error_names_the_item(rc, kernel):
+    view = rc.load_balanced_view()
+    items = view.imap(lambda x: 1 / x, [2, 1, 0, 5])
+    with pytest.raises(ZeroDivisionError) as failed:
+        list(items)
+    assert failed.value.__notes__ == ["in map, item 2: 0"]
+    kernel.run("from pxparallel import Client; view = Client().load_balanced_view()").ok()
+    shown = kernel.run("list(view.imap(lambda a, b: a / b, [1, 2], [1, 0]))").traceback
+    assert "in map, item 1: (2, 0)" in shown
+    with view.executor as pool, pytest.raises(ZeroDivisionError) as failed:
+        list(pool.map(lambda x: 1 / x, [4, 0]))
+    assert failed.value.__notes__ == ["in map, item 1: 0"]
