@@ -13,6 +13,7 @@ env -u PYTHONDONTWRITEBYTECODE PX_TEST_ROUNDS="${SOAK_ROUNDS:-1000}" \
 while [ "$(date +%s)" -lt "$end" ]; do
     round=$((round + 1))
     echo "soak: round $round"
-    env -u PYTHONDONTWRITEBYTECODE PX_TEST_SHUFFLE=$round "$1/python" -m pytest -q -x tests/e2e
+    env -u PYTHONDONTWRITEBYTECODE PX_TEST_SHUFFLE=$round \
+        PX_TEST_RESTARTS=300 PX_TEST_KERNELS=100 "$1/python" -m pytest -q -x tests/e2e
 done
 echo "soak: $round rounds, nothing failed"

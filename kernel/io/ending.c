@@ -135,10 +135,6 @@ void px_ending_group(bool force)
 
 // --- the parent ---------------------------------------------------------------------------------
 
-static int parent_fd = -1;    // of this process's parent
-static bool watched_for_sure; // JPY_PARENT_PID says that the parent's end is ours
-static px_source *parent_source;
-
 // cut_off tells if nobody is left at the other end of the standard descriptors: all of them that
 // are pipes or sockets are broken, and there is one. A kernel that was put into the background on
 // purpose has files or a terminal there.
@@ -164,11 +160,11 @@ static void parent_gone(void *context, int events)
 {
     (void)events;
     px_io *io = context;
-    if (watched_for_sure || cut_off(&io->kernel->capture)) {
+    if (io->parent_named || cut_off(&io->kernel->capture)) {
         px_io_lost(io, "the process that started the kernel is gone");
     } else {
-        px_source_remove(parent_source); // it was left running on purpose
-        parent_source = NULL;
+        px_source_remove(io->parent_source); // it was left running on purpose
+        io->parent_source = NULL;
     }
 }
 
@@ -193,31 +189,23 @@ void px_ending_watch_parent(px_io *io)
     const char *named = getenv("JPY_PARENT_PID");
     long long wanted = 0;
     bool gone = false;
-    watched_for_sure = named != NULL && px_parse_number(named, 2, INT_MAX, &wanted) == PX_OK;
-    if (io->kernel->config.engine && !watched_for_sure) {
+    io->parent_named = named != NULL && px_parse_number(named, 2, INT_MAX, &wanted) == PX_OK;
+    if (io->kernel->config.engine && !io->parent_named) {
         return; // it ends with its controller
     }
     // A wrapper may stand between: then its end is ours, as it is for ipykernel (which watches for
     // ppid 1).
-    parent_fd = open_parent(io->kernel->witness.child, &gone);
-    if (gone && watched_for_sure) {
+    io->parent_fd = open_parent(io->kernel->witness.child, &gone);
+    if (gone && io->parent_named) {
         px_io_lost(io, "the process that started the kernel is gone");
         return;
     }
-    if (gone || parent_fd < 0) {
+    if (gone || io->parent_fd < 0) {
         return;
     }
-    px_err err =
-        px_loop_add_fd(io->loop, "parent", parent_fd, PX_READABLE, parent_gone, io, &parent_source);
+    px_err err = px_loop_add_fd(io->loop, "parent", io->parent_fd, PX_READABLE, parent_gone, io,
+                                &io->parent_source);
     if (err != PX_OK) {
         px_log_warning("the parent process is not watched", "cause=%s", px_err_text(err));
-    }
-}
-
-void px_ending_unwatch(void)
-{
-    if (parent_fd >= 0) {
-        (void)close(parent_fd);
-        parent_fd = -1;
     }
 }

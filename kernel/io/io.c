@@ -342,6 +342,9 @@ static void io_free(px_io *io)
     if (io->text_fd >= 0) {
         (void)close(io->text_fd);
     }
+    if (io->parent_fd >= 0) {
+        (void)close(io->parent_fd);
+    }
     free(io);
 }
 
@@ -411,6 +414,7 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
     px_io *io = px_need_zeroed(sizeof(*io));
     io->kernel = kernel;
     io->transport = transport;
+    io->parent_fd = -1;
     io->opened_fd = eventfd(0, EFD_CLOEXEC);
     io->text_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     kernel->io = io;
@@ -433,7 +437,6 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
         err = io->open_err;
         if (err != PX_OK) {
             (void)pthread_join(io->thread, NULL);
-            px_ending_unwatch();
             (void)px_error_set(reterr, err, "%s",
                                io->open_error.text[0] != '\0' ? io->open_error.text
                                                               : px_err_text(err));
@@ -450,7 +453,6 @@ void px_io_stop(px_io *io)
 {
     px_loop_stop(io->loop);
     (void)pthread_join(io->thread, NULL);
-    px_ending_unwatch();
     io->kernel->io = NULL;
     io_free(io);
 }

@@ -42,7 +42,10 @@ struct px_io {
     bool side_runs;         // px-side was started
     px_timer *ending_timer; // a shutdown was requested: presses on
     int ending_step;
-    uint64_t n_requests; // that Python was asked to serve
+    uint64_t n_requests;      // that Python was asked to serve
+    int parent_fd;            // pidfd of the process that started us; -1: none is watched
+    px_source *parent_source; // … while it lives
+    bool parent_named;        // JPY_PARENT_PID says that its end is ours
     px_log_gate bad_messages;
     px_err open_err; // what open said
     px_error open_error;
@@ -113,8 +116,6 @@ void px_side_due(void *context, px_ns now);
 void px_ending_begin(px_io *io, bool restart);
 // px_ending_watch_parent ends the kernel when the process that started it is gone.
 void px_ending_watch_parent(px_io *io);
-// px_ending_unwatch gives back what that holds, when px-io has ended.
-void px_ending_unwatch(void);
 // px_ending_group ends the other processes of our process group; with force, those that are still
 // there.
 void px_ending_group(bool force);

@@ -6,6 +6,7 @@
 // open are chosen by the system and written back (kernel facts: a port of 0 or none). With ipc a
 // "port" n is the path <ip>-<n>.
 
+#include "io/early.h"
 #include "io/io.h"
 #include "io/need.h"
 #include "io/transport.h"
@@ -25,6 +26,7 @@ typedef struct jupyter {
     px_context *context;
     px_socket *sockets[PX_CHANNELS];
     bool said_starting;
+    px_early early; // under the sending lock
 } jupyter;
 
 #define BUDGET 256 // messages that one socket may have served before the others get their turn
@@ -166,6 +168,34 @@ static px_err welcome(jupyter *self, px_slice subscription)
     return err == PX_OK ? px_socket_send(self->sockets[PX_IOPUB], &frames) : err;
 }
 
+// publish sends on iopub, or keeps for the first subscriber. Takes frames. Sending lock held.
+static px_err publish(jupyter *self, px_frames *frames)
+{
+    if (px_early_keep(&self->early, frames, px_now())) {
+        return PX_OK;
+    }
+    return px_socket_send(self->sockets[PX_IOPUB], frames);
+}
+
+// first_heard: from here on somebody listens. It begins with `starting`, and what came before.
+static void first_heard(jupyter *self)
+{
+    px_io_lock(self->io);
+    px_early early = self->early;
+    self->early = (px_early){0};
+    px_io_unlock(self->io);
+    px_io_status(self->io, NULL, "starting");
+    px_io_lock(self->io);
+    for (;;) {
+        PX_AUTO_FRAMES frames = {0};
+        if (!px_early_take(&early, &frames)) {
+            break;
+        }
+        (void)px_socket_send(self->sockets[PX_IOPUB], &frames); // the subscriber may have left
+    }
+    px_io_unlock(self->io);
+}
+
 static void iopub_ready(void *context, int events)
 {
     (void)events;
@@ -186,7 +216,7 @@ static void iopub_ready(void *context, int events)
         // Once, and when somebody is there to hear it, before any request of theirs is answered.
         if (!self->said_starting) {
             self->said_starting = true;
-            px_io_status(self->io, NULL, "starting");
+            first_heard(self);
         }
     }
 }
@@ -215,6 +245,7 @@ static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
     jupyter *self = of(transport);
     px_config *config = self->config;
     self->io = io;
+    px_early_init(&self->early, px_now());
     PX_TRY(px_context_new(&self->context));
     for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
         PX_TRY(open_channel(self, channel, reterr));
@@ -242,6 +273,7 @@ static void close_jupyter(px_transport *transport)
         px_socket_close(self->sockets[channel]);
     }
     px_context_free(self->context);
+    px_early_done(&self->early);
     if (strcmp(self->config->connection.transport, "ipc") == 0) {
         remove_sockets(&self->config->connection);
     }
@@ -266,7 +298,8 @@ static px_err send_message(px_transport *transport, px_channel channel, const px
         PX_TRY(px_frames_share(&frames, &to->idents, 0, px_frames_count(&to->idents)));
     }
     PX_TRY(px_session_compose(px_io_session(self->io), outgoing, &frames));
-    return px_socket_send(self->sockets[channel], &frames);
+    return channel == PX_IOPUB ? publish(self, &frames)
+                               : px_socket_send(self->sockets[channel], &frames);
 }
 
 static px_err send_raw(px_transport *transport, px_channel channel, const px_frames *frames)

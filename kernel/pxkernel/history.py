@@ -74,8 +74,17 @@ class HistoryManager(history.HistoryManager):
         """At construction nothing happens; later it opens (and re-opens a corrupt file)."""
         if self._opening or not self.enabled:
             super().init_db()
-            # The shell closes it at exit, after having written what waits.
-            self._finalizer.atexit = False
+
+    @property
+    def _finalizer(self) -> Any:
+        return self.__dict__.get("_closer")
+
+    @_finalizer.setter
+    def _finalizer(self, finalizer: Any) -> None:
+        # The shell closes the database at exit, after having written what waits. The finalizer's
+        # own turn at exit would come earlier, and while the writer is still opening it.
+        finalizer.atexit = False
+        self.__dict__["_closer"] = finalizer
 
     def new_session(self, conn: Any = None) -> None:
         """A session row; none at construction."""
@@ -115,8 +124,8 @@ class HistoryManager(history.HistoryManager):
     # ``db`` and ``session_number`` are plain attributes in IPython; here the first look opens.
     @property
     def db(self) -> Any:
-        if self._connection is None and self._ready:
-            self.open()
+        if self._ready and (self._connection is None or self._opening):
+            self.open()  # or wait for whoever is opening it
         return self._connection
 
     @db.setter
@@ -125,7 +134,7 @@ class HistoryManager(history.HistoryManager):
 
     @property
     def session_number(self) -> int:
-        if self._session == 0 and self._connection is None and self._ready:
+        if self._session == 0 and self._ready and (self._connection is None or self._opening):
             self.open()
         return self._session
 
@@ -153,9 +162,17 @@ class HistoryManager(history.HistoryManager):
         super().writeout_cache(conn)
 
     def end_session(self) -> None:
-        """Close the session row, if there is one."""
-        if self._connection is not None or self.db_input_cache:
+        """Close the session row, if there is one.
+
+        A database that cannot be written (many kernels end at once, a full disk) must not keep the
+        shell from closing it: the writer would go on while Python is taken down around it.
+        """
+        if self._connection is None and not self.db_input_cache:
+            return
+        try:
             super().end_session()
+        except Exception as error:
+            self.log.error("the end of this session is not in the history: %s", error)
 
     def close(self) -> None:
         """Stop the writer and close the database if it was opened.

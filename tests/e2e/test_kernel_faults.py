@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -168,6 +169,45 @@ def test_exit_runs_atexit_handlers(new_kernel, tmp_path):
     kernel.run(code).ok()
     kernel.close()
     assert mark.read_text() == "bye"
+
+
+def test_history_that_cannot_be_written_does_not_disturb_the_end(new_kernel, tmp_path):
+    with (tmp_path / "log").open("w+") as log:
+        kernel = new_kernel(stderr=log)
+        kernel.run("get_ipython().history_manager.session_number").ok()  # it is open
+        kernel.run(
+            "def writeout_cache(conn=None): raise OSError('the disk is full')\n"
+            "get_ipython().history_manager.writeout_cache = writeout_cache"
+        ).ok()
+        process = kernel.manager.provisioner.process
+        kernel.client.shutdown()
+        assert process.wait(timeout=60) == 0
+        text = (tmp_path / "log").read_text()
+    assert "the end of this session is not in the history: the disk is full" in text
+    assert "Traceback" not in text
+
+
+def test_a_history_that_is_being_opened_is_not_closed_by_the_exit(new_kernel):
+    """Another kernel has locked the database, the writer waits for it, and Python is taken down."""
+    kernel = new_kernel()
+    kernel.run("1").ok()
+    path = Path(kernel.run("print(get_ipython().history_manager.hist_file)").stdout.strip())
+    wait_for(path.exists, "there is a database")
+    kernel.close()
+    kernel = new_kernel()
+    lock = sqlite3.connect(path, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+        kernel.run("manager = get_ipython().history_manager").ok()
+        opening = "manager._opening and manager._finalizer is not None"
+        wait_for(lambda: kernel.run(opening).value == "True", "the writer is opening it")
+        assert kernel.run("manager._finalizer.atexit").value == "False"
+        kernel.client.shutdown()
+        kernel.client.get_control_msg(timeout=60)
+    finally:
+        lock.execute("COMMIT")
+        lock.close()
+    assert kernel.manager.provisioner.process.wait(timeout=60) == 0
 
 
 def test_the_kernel_goes_with_its_parent(watch, tmp_path):

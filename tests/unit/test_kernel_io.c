@@ -124,6 +124,13 @@ static void expect_type(px_socket *socket, const char *msg_type, const char *key
     expect_text(px_member(message->content, key), value);
 }
 
+// expect_greeting reads what the first subscriber hears first.
+static void expect_greeting(px_socket *iopub)
+{
+    expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
+    expect_type(iopub, "status", "execution_state", "\"starting\"");
+}
+
 // take_request waits for the next request and begins it.
 static px_request *take_request(void)
 {
@@ -139,8 +146,7 @@ START_TEST(test_io__answers_kernel_info_with_its_statuses)
 {
     start_kernel();
     px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
-    expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
-    expect_type(iopub, "status", "execution_state", "\"starting\"");
+    expect_greeting(iopub);
     px_socket *control = connect_to(PX_DEALER, kernel.config.connection.control_port);
     send_type(control, "kernel_info_request", "{}");
     expect_type(control, "kernel_info_reply", "implementation_version", "\"9.1.2\"");
@@ -158,8 +164,32 @@ START_TEST(test_io__welcomes_every_subscriber)
     for (int i = 0; i < 3; i++) {
         px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
         expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
+        if (i == 0) {
+            expect_type(iopub, "status", "execution_state", "\"starting\"");
+        }
         px_socket_close(iopub);
     }
+    stop_kernel();
+}
+END_TEST
+
+START_TEST(test_io__keeps_what_came_before_the_first_subscriber)
+{
+    start_kernel();
+    px_socket *control = connect_to(PX_DEALER, kernel.config.connection.control_port);
+    send_type(control, "kernel_info_request", "{}");
+    expect_type(control, "kernel_info_reply", "implementation_version", "\"9.1.2\"");
+    px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
+    expect_greeting(iopub);
+    expect_type(iopub, "status", "execution_state", "\"busy\"");
+    expect_type(iopub, "status", "execution_state", "\"idle\"");
+    px_socket *later = connect_to(PX_SUB, kernel.config.connection.iopub_port);
+    expect_type(later, "iopub_welcome", "subscription", "\"\"");
+    send_type(control, "kernel_info_request", "{}");
+    expect_type(later, "status", "execution_state", "\"busy\"");
+    px_socket_close(control);
+    px_socket_close(iopub);
+    px_socket_close(later);
     stop_kernel();
 }
 END_TEST
@@ -215,8 +245,7 @@ START_TEST(test_io__sends_outputs_before_the_reply_that_follows)
 {
     start_kernel();
     px_socket *iopub = connect_to(PX_SUB, kernel.config.connection.iopub_port);
-    expect_type(iopub, "iopub_welcome", "subscription", "\"\"");
-    expect_type(iopub, "status", "execution_state", "\"starting\"");
+    expect_greeting(iopub);
     px_socket *shell = connect_to(PX_DEALER, kernel.config.connection.shell_port);
     send_type(shell, "execute_request", "{\"code\":\"\"}");
     px_request *request = take_request();
@@ -313,8 +342,8 @@ START_TEST(test_io__says_which_port_is_taken)
 END_TEST
 
 UNIT_MAIN("kernel_io", test_io__answers_kernel_info_with_its_statuses,
-          test_io__welcomes_every_subscriber, test_io__hands_requests_over_in_order,
-          test_io__drops_what_is_no_message_and_serves_on,
+          test_io__welcomes_every_subscriber, test_io__keeps_what_came_before_the_first_subscriber,
+          test_io__hands_requests_over_in_order, test_io__drops_what_is_no_message_and_serves_on,
           test_io__sends_outputs_before_the_reply_that_follows,
           test_io__takes_a_waiting_request_back, test_io__echoes_heartbeats,
           test_io__says_which_port_is_taken)
