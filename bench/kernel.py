@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zmq
+from kernel_life import first_execute, idle, warm_parent
 from wire import Session, Subject
 
 # A C call that holds the GIL, for this many seconds.
@@ -171,6 +172,11 @@ def measure(all_subjects: list[Subject], rounds: int, repeat: int) -> Samples:
                     drain(one)
                     for _ in range(repeat):
                         add(subject, {name: clock(work)})
+        for subject in turn:
+            add(subject, idle(sessions[subject]))
+        with warm_parent(all_subjects[0]) as variables:  # the peers have none
+            for _ in range(3):
+                add(all_subjects[0], first_execute(all_subjects[0], variables))
         for subject in turn:
             add(subject, under_the_gil(sessions[subject]))
         for subject in turn:

@@ -45,15 +45,16 @@ class Subject:
         if os.sep not in self.argv[0]:
             self.argv[0] = str(prefix / "bin" / self.argv[0])
 
-    def start(self) -> Session:
-        """Start one; the clock of `Session.started` runs from just before the exec."""
-        return Session(self)
+    def start(self, **variables: str) -> Session:
+        """Start one; the clock of `Session.started` runs from just before the exec. `variables`
+        are added to its environment."""
+        return Session(self, variables)
 
 
 class Session:
     """One running kernel and the sockets to it."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, variables: dict[str, str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="px-bench-", dir="/tmp"))
         self.key = uuid.uuid4().hex.encode()
         self.id = uuid.uuid4().hex
@@ -82,11 +83,18 @@ class Session:
         env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         env["IPYTHONDIR"] = str(self.folder / "ipython")
         env["PATH"] = f"{subject.prefix / 'bin'}{os.pathsep}{env['PATH']}"
+        # Nothing is kept ready for later (docs/kernel.md), but where that is what is measured.
+        env |= {"PX_WARM": "0"} | variables
         argv = [arg.replace("{connection_file}", str(file)) for arg in subject.argv]
         self.log = (self.folder / "log").open("wb")
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            argv, env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,  # as front ends do
         )
         atexit.register(self._give_up)  # nothing stays when a run ends in the middle
 
