@@ -94,6 +94,12 @@ static void reply(hub *h, const px_message *request, const px_route *route, uint
                                 PX_SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"hi\\n\"}")};
         send_from_engine(h, PX_ROUTE_OUTPUT, route, engine, &said);
     }
+    if (wants(request, "ask")) {
+        out.msg_type = "input_request";
+        out.content = PX_SLICE_LITERAL("{\"prompt\":\"name? \",\"password\":true}");
+        send_from_engine(h, PX_ROUTE_STDIN, route, engine, &out);
+        return;
+    }
     if (wants(request, "lost")) {
         out.msg_type = "error";
         out.content = PX_SLICE_LITERAL("{\"status\":\"error\",\"ename\":\"EngineError\",\"evalue\":"
@@ -120,6 +126,19 @@ static void reply(hub *h, const px_message *request, const px_route *route, uint
     out.buffers = buffers;
     out.n_buffers = request->n_buffers;
     send_from_engine(h, PX_ROUTE_REPLY, route, engine, &out);
+}
+
+// take_answer notes the answer to a question and gives the reply that waited for it.
+static void take_answer(hub *h, const px_message *said, const px_route *route)
+{
+    ck_assert_int_eq(said->type, PX_MSG_INPUT_REPLY);
+    ck_assert_uint_eq(route->n, 1);
+    px_buf_clear(&h->answer);
+    px_buf_append_slice(&h->answer, said->content);
+    atomic_fetch_add(&h->answered, 1);
+    const px_outgoing out = {.msg_type = "apply_reply",
+                             .content = PX_SLICE_LITERAL("{\"status\":\"ok\"}")};
+    send_from_engine(h, PX_ROUTE_REPLY, route, px_route_engine(route, 0), &out);
 }
 
 // give_back says for every target of a request that its buffers are unmapped.
@@ -150,6 +169,10 @@ static void serve_work(hub *h, px_frames *frames)
     ok(px_session_verify(h->session, frames, false, &request, NULL));
     if (request->type == PX_MSG_REGISTER_REQUEST) {
         answer(h, h->work, request, "{\"status\":\"ok\"}");
+        return;
+    }
+    if (route.kind == PX_ROUTE_STDIN) {
+        take_answer(h, request, &route);
         return;
     }
     if (wants(request, "end")) {
@@ -271,6 +294,7 @@ void hub_stop(hub *h)
     (void)close(h->control_listener);
     (void)close(h->work_listener);
     px_bulk_done(&h->bulk);
+    px_buf_done(&h->answer);
     px_session_free(h->session);
     ok(px_cluster_folder("unit", folder, NULL));
     (void)snprintf(path, sizeof path, "%s/cluster.json", folder);

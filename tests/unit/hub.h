@@ -4,6 +4,7 @@
 //   lost   the engine died                         hang   nothing at all
 //   forge  a reply with a wrong signature          share  a reply with a large buffer, in a segment
 //   end    the controller closes both links
+//   ask    a question; the reply follows its answer
 //   last first: the engines answer in reverse order; only first: only the first one does
 #ifndef PX_UNIT_HUB_H
 #define PX_UNIT_HUB_H
@@ -24,6 +25,8 @@ typedef struct hub {
     pthread_t thread;
     atomic_int released; // RELEASE frames seen
     atomic_int lent;     // requests that want one
+    atomic_int answered; // questions; answer is the last one's content
+    px_buf answer;
     px_bulk bulk;
     bool over;
 } hub;

@@ -546,19 +546,98 @@ START_TEST(test_client__closing_ends_the_waits_of_other_threads)
 }
 END_TEST
 
-UNIT_MAIN(
-    "client", test_client__replies_fill_the_slots, test_client__outputs_are_there_when_the_reply_is,
-    test_client__first_outputs_are_shown_in_the_order_of_the_targets,
-    test_client__outputs_are_not_held_back_for_long,
-    test_client__a_dead_engine_fills_its_slot_with_the_cause,
-    test_client__a_forged_reply_ends_the_wait_with_an_error,
-    test_client__the_end_of_the_controller_ends_every_wait,
-    test_client__a_wait_can_time_out_and_go_on, test_client__large_results_are_mapped_and_released,
-    test_client__large_buffers_are_sent_in_segments_and_closed,
-    test_client__segments_come_back_and_are_filled_again,
-    test_client__engines_follow_the_notifications, test_client__the_controller_answers_questions,
-    test_client__who_asked_is_told_when_a_task_is_done,
-    test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
-    test_client__a_balanced_task_learns_its_engine,
-    test_client__many_small_requests_leave_together_and_by_themselves,
-    test_client__threads_share_a_connection, test_client__closing_ends_the_waits_of_other_threads)
+// asked waits until an engine asks and takes the question.
+static px_question *asked(px_task *task)
+{
+    const px_want want = {.task = task, .slot = PX_WANT_ALL, .asks = PX_ASKS_OWN};
+    ok(px_client_wait(task->client, &want, px_now() + 10 * PX_NS_PER_S, NULL));
+    px_question *question = px_client_question(task->client, &want);
+    ck_assert_ptr_nonnull(question);
+    return question;
+}
+
+START_TEST(test_client__questions_are_answered_one_after_the_other)
+{
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    px_task *task = submit(client, "say ask", 2);
+    for (int i = 0; i < 2; i++) {
+        px_question *question = asked(task);
+        expect_text(px_buf_slice(&question->prompt), "name? ");
+        expect_text(px_buf_slice(&question->said), "hi\n");
+        ck_assert(question->password);
+        uint32_t engine = question->engine;
+        px_client_unasked(client, question); // interrupted: it is there for who asks next
+        question = asked(task);
+        ck_assert_uint_eq(question->engine, engine);
+        expect_text(px_buf_slice(&question->said), "hi\n"); // told again
+        ok(px_client_answer(client, question, PX_SLICE_LITERAL("Ada \"A\"")));
+    }
+    ok(wait_all(task, 10 * PX_NS_PER_S));
+    ck_assert_int_eq(px_task_status(task, 1), PX_SLOT_OK);
+    ck_assert_int_eq(atomic_load(&h.answered), 2);
+    px_task_unref(task);
+    client_end(client);
+    hub_stop(&h);
+}
+END_TEST
+
+START_TEST(test_client__a_question_that_nobody_can_answer_is_refused)
+{
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    px_task_unref(submit(client, "ask", 1));
+    px_task *other = submit(client, "ask", 1);
+    px_task_abandon(other);
+    px_task_unref(other);
+    while (atomic_load(&h.answered) < 2) {
+        px_task *task = submit(client, "echo", 1); // time passes with the work that is done
+        ok(wait_all(task, 10 * PX_NS_PER_S));
+        px_task_unref(task);
+    }
+    client_end(client);
+    ck_assert_ptr_nonnull(
+        memmem(h.answer.data, h.answer.size, "nobody waits", strlen("nobody waits")));
+    hub_stop(&h);
+}
+END_TEST
+
+START_TEST(test_client__questions_end_with_the_connection)
+{
+    hub h;
+    hub_start(&h);
+    px_client *client = client_open();
+    px_task *task = submit(client, "ask", 4);
+    px_question *question = asked(task);
+    px_client_close(client, "the test is over");
+    ck_assert_int_eq(px_task_status(task, 0), PX_SLOT_ERROR);
+    px_client_unasked(client, question); // its slot is filled: it is dropped
+    px_task_unref(task);
+    px_client_unref(client);
+    hub_stop(&h);
+}
+END_TEST
+
+UNIT_MAIN("client", test_client__questions_are_answered_one_after_the_other,
+          test_client__a_question_that_nobody_can_answer_is_refused,
+          test_client__questions_end_with_the_connection, test_client__replies_fill_the_slots,
+          test_client__outputs_are_there_when_the_reply_is,
+          test_client__first_outputs_are_shown_in_the_order_of_the_targets,
+          test_client__outputs_are_not_held_back_for_long,
+          test_client__a_dead_engine_fills_its_slot_with_the_cause,
+          test_client__a_forged_reply_ends_the_wait_with_an_error,
+          test_client__the_end_of_the_controller_ends_every_wait,
+          test_client__a_wait_can_time_out_and_go_on,
+          test_client__large_results_are_mapped_and_released,
+          test_client__large_buffers_are_sent_in_segments_and_closed,
+          test_client__segments_come_back_and_are_filled_again,
+          test_client__engines_follow_the_notifications,
+          test_client__the_controller_answers_questions,
+          test_client__who_asked_is_told_when_a_task_is_done,
+          test_client__nobody_can_submit_after_the_end, test_client__bad_targets_are_refused,
+          test_client__a_balanced_task_learns_its_engine,
+          test_client__many_small_requests_leave_together_and_by_themselves,
+          test_client__threads_share_a_connection,
+          test_client__closing_ends_the_waits_of_other_threads)
