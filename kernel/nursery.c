@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -44,8 +45,10 @@ typedef struct child {
 } child;
 
 struct px_nursery {
-    char folder[PATH_MAX];
-    int in, out; // the controller's line
+    char folder[PATH_MAX]; // "" on another host than the controller's
+    int in, out;           // the controller's line
+    int lease_ms;          // -1: its silence means nothing
+    int cluster_fd;        // what cluster.json holds, in memory; -1: it is a file
     px_buf line;
     child *children;
     size_t n_children, capacity;
@@ -155,8 +158,8 @@ px_err px_nursery_open(const char *folder, int argc, char **argv, px_nursery **r
     if (nursery == NULL) {
         return PX_ENOMEM;
     }
-    nursery->in = nursery->out = nursery->deaths = -1;
-    (void)snprintf(nursery->folder, sizeof(nursery->folder), "%s", folder);
+    nursery->in = nursery->out = nursery->deaths = nursery->cluster_fd = nursery->lease_ms = -1;
+    (void)snprintf(nursery->folder, sizeof(nursery->folder), "%s", folder != NULL ? folder : "");
     nursery->title = argv[0];
     nursery->title_size = argv_area(argc, argv);
     nursery->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -193,9 +196,17 @@ void px_nursery_close(px_nursery *nursery)
     if (nursery->deaths >= 0) {
         (void)close(nursery->deaths);
     }
+    if (nursery->cluster_fd >= 0) {
+        (void)close(nursery->cluster_fd);
+    }
     free(nursery->children);
     px_buf_done(&nursery->line);
     free(nursery);
+}
+
+void px_nursery_set_lease(px_nursery *nursery, int lease_ms)
+{
+    nursery->lease_ms = lease_ms;
 }
 
 // say writes one event. The line is a pipe whose reader may be gone: then stdin says so as well.
@@ -300,7 +311,8 @@ static void become(px_nursery *nursery, const spawn_order *order, pid_t zygote)
     }
     (void)setsid();
     rename_process(nursery, order);
-    int log = open(order->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int log =
+        order->log != NULL ? open(order->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (log >= 0) {
         (void)dup2(log, STDOUT_FILENO);
         (void)dup2(log, STDERR_FILENO);
@@ -311,6 +323,7 @@ static void become(px_nursery *nursery, const spawn_order *order, pid_t zygote)
                       order->cwd, strerror(errno));
     }
     (void)sigprocmask(SIG_SETMASK, &nursery->before, NULL);
+    nursery->cluster_fd = -1;  // the engine reads it
     px_nursery_close(nursery); // our copies of the controller's line
 }
 
@@ -363,6 +376,51 @@ static void spawn(px_nursery *nursery, const px_nursery_hooks *hooks, const spaw
     end_event(nursery, &w);
 }
 
+// know_cluster keeps the cluster file of a controller on another host where every engine, and
+// nobody else, can read it.
+static void know_cluster(px_nursery *nursery, const px_json *file)
+{
+    PX_AUTO_BUF text = {0};
+    int fd = memfd_create("px cluster.json", MFD_CLOEXEC);
+    bool good = fd >= 0 && px_json_dump(file, &text) == PX_OK &&
+                write(fd, text.data, text.size) == (ssize_t)text.size;
+    if (!good) {
+        px_log_error("zygote: no memory for the cluster's file", "");
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return;
+    }
+    if (nursery->cluster_fd >= 0) {
+        (void)close(nursery->cluster_fd);
+    }
+    nursery->cluster_fd = fd;
+}
+
+static void signal_child(px_nursery *nursery, int64_t engine, int64_t signum)
+{
+    for (size_t i = 0; i < nursery->n_children; i++) {
+        if (nursery->children[i].engine == engine && signum > 0 && signum < NSIG) {
+            (void)kill(nursery->children[i].pid, (int)signum); // ended, but not buried yet: nothing
+        }
+    }
+}
+
+// obey_small serves what is no order for an engine; false when it is another one.
+static bool obey_small(px_nursery *nursery, const char *op, const px_json *json)
+{
+    if (strcmp(op, "quit") == 0) {
+        nursery->finished = true;
+    } else if (strcmp(op, "cluster") == 0) {
+        know_cluster(nursery, px_json_get(json, "file"));
+    } else if (strcmp(op, "signal") == 0) {
+        signal_child(nursery, px_json_int(json, "engine", -1), px_json_int(json, "signal", 0));
+    } else {
+        return strcmp(op, "beat") == 0;
+    }
+    return true;
+}
+
 // obey reads one line. An order that makes no sense is logged and skipped.
 static void obey(px_nursery *nursery, const px_nursery_hooks *hooks, px_slice line)
 {
@@ -372,22 +430,24 @@ static void obey(px_nursery *nursery, const px_nursery_hooks *hooks, px_slice li
         px_log_warning("zygote: order is not JSON", "cause=%s", error.text);
         return;
     }
+    char known[32];
     const char *op = px_json_string(json, "op", "");
-    if (strcmp(op, "quit") == 0) {
-        nursery->finished = true;
+    if (obey_small(nursery, op, json)) {
         return;
     }
+    (void)snprintf(known, sizeof(known), "/proc/self/fd/%d", nursery->cluster_fd);
     int64_t engine = px_json_int(json, "engine", -1);
     spawn_order order = {
         .json = json,
         .args = {.engine = (uint32_t)engine,
                  .token = px_json_string(json, "token", NULL),
-                 .cluster_file = px_json_string(json, "cluster", NULL)},
+                 .cluster_file =
+                     px_json_string(json, "cluster", nursery->cluster_fd >= 0 ? known : NULL)},
         .log = px_json_string(json, "log", NULL),
         .cwd = px_json_string(json, "cwd", NULL),
     };
-    if (strcmp(op, "spawn") != 0 || engine < 0 || engine > UINT32_MAX || order.log == NULL ||
-        order.args.token == NULL || order.args.cluster_file == NULL) {
+    if (strcmp(op, "spawn") != 0 || engine < 0 || engine > UINT32_MAX || order.args.token == NULL ||
+        order.args.cluster_file == NULL) {
         px_log_warning("zygote: order is not understood", "op=%s", op);
         return;
     }
@@ -484,8 +544,12 @@ static bool one_round(px_nursery *nursery, const px_nursery_hooks *hooks)
 {
     struct pollfd fds[2] = {{.fd = nursery->in, .events = POLLIN},
                             {.fd = nursery->deaths, .events = POLLIN}};
-    if (poll(fds, 2, -1) < 0) {
+    int ready = poll(fds, 2, nursery->lease_ms);
+    if (ready < 0) {
         return errno == EINTR;
+    }
+    if (ready == 0) {
+        return false; // not a word for too long
     }
     if (fds[1].revents != 0) {
         bury_all(nursery);

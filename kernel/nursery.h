@@ -11,6 +11,13 @@
 //        {"event":"exit","engine":3,"pid":…,"code":n or null,"signal":n or null}
 // The end of stdin means that the controller is gone: every engine is killed, the run folder
 // removed.
+//
+// On another host there is no run folder (NULL). The first order says what cluster.json holds, each
+// engine reads it from memory, and what engines write goes to our own stderr (no log). As a network
+// may fall silent without an end, the controller says something every few seconds.
+//   in   {"op":"cluster","file":{…}}                   no folder: what stands in cluster.json
+//        {"op":"signal","engine":3,"signal":15}
+//        {"op":"beat"}
 #ifndef PX_KERNEL_NURSERY_H
 #define PX_KERNEL_NURSERY_H
 
@@ -48,5 +55,7 @@ px_err px_nursery_open(const char *folder, int argc, char **argv, px_nursery **r
 // then.
 px_err px_nursery_serve(px_nursery *nursery, const px_nursery_hooks *hooks);
 void px_nursery_close(px_nursery *nursery);
+// px_nursery_set_lease: without an order for so many milliseconds the controller counts as gone.
+void px_nursery_set_lease(px_nursery *nursery, int lease_ms);
 
 #endif

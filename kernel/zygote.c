@@ -13,10 +13,13 @@
 
 #include "py/interp.h"
 
+#include "px/id.h"
 #include "px/log.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -188,6 +191,27 @@ static bool prepare(const px_launch *launch)
     return good;
 }
 
+// share_cores gives each of the engines that are to live on this host its part of the cores, as the
+// controller does on its own.
+static void share_cores(const char *engines)
+{
+    static const char *const names[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                        "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                                        "VECLIB_MAXIMUM_THREADS"};
+    char text[24];
+    cpu_set_t set;
+    long long n = 0;
+    if (engines == NULL || px_parse_number(engines, 1, INT32_MAX, &n) != PX_OK ||
+        sched_getaffinity(0, sizeof(set), &set) != 0) {
+        return;
+    }
+    long long threads = CPU_COUNT(&set) / n;
+    (void)snprintf(text, sizeof(text), "%lld", threads > 0 ? threads : 1);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)setenv(names[i], text, 0); // what the user has set stays
+    }
+}
+
 int px_zygote_main(const px_launch *launch)
 {
     px_nursery *nursery = NULL;
@@ -197,14 +221,23 @@ int px_zygote_main(const px_launch *launch)
                               .set_env = set_env,
                               .run = run_engine};
     const char *folder = option(launch, "--folder");
-    if (folder == NULL) {
-        (void)fputs("pxengine: --zygote is for pxcontroller; it needs --folder DIR\n", stderr);
+    const char *lease = option(launch, "--remote");
+    long long lease_s = 0;
+    if (folder == NULL && (lease == NULL || px_parse_number(lease, 1, 86400, &lease_s) != PX_OK)) {
+        (void)fputs(
+            "pxengine: --zygote is for pxcontroller; it needs --folder DIR, or --remote and "
+            "how many seconds its silence may last\n",
+            stderr);
         return 2;
     }
+    share_cores(option(launch, "--engines"));
     px_err err = px_nursery_open(folder, launch->argc, launch->argv, &nursery);
     if (err != PX_OK) {
         (void)fprintf(stderr, "pxengine: the zygote cannot start: %s\n", px_err_text(err));
         return 1;
+    }
+    if (lease_s > 0) {
+        px_nursery_set_lease(nursery, (int)lease_s * 1000);
     }
     if (!prepare(launch)) {
         return 1;

@@ -312,7 +312,7 @@ class Cluster:
 
     def __init__(self, n: int = 2, name: str = "default", *options: str) -> None:
         self.name = name
-        self.started = pxcluster("start", name, "-n", str(n), *options)
+        self.started = pxcluster("start", name, *(["-n", str(n)] if n else []), *options)
 
     @property
     def status(self) -> dict[str, Any]:

@@ -35,7 +35,8 @@ build)
     esac
     ;;
 test)
-    wanted="check clang fonts-dejavu-core"
+    wanted="check clang fonts-dejavu-core iproute2 openssh-client openssh-server
+        openmpi-bin slurm-wlm munge"
     # Ubuntu's chromium is a snap: see tools/browser.sh.
     if ! have chromium && ! have google-chrome && ! grep -qs '^ID=ubuntu' /etc/os-release; then
         wanted="$wanted chromium"

@@ -32,6 +32,8 @@ typedef struct px_cli {
     long long timeout_ms;
     long long attach;                             // 0: not given
     const char *cwd, *preload, *signal, *engines; // NULL: not given
+    char *for_controller[16];                     // options and values that are the controller's
+    size_t n_for_controller;
 } px_cli;
 
 // px_problem is what went wrong. NULL members are left out. Strings are borrowed.
@@ -92,6 +94,7 @@ int px_wait_running(const px_cli *cli, px_talk *talk);
 
 // The commands; each gives the exit code.
 int px_command_start(const px_cli *given);
+int px_command_join(const px_cli *given);
 int px_command_stop(const px_cli *cli);
 int px_command_list(const px_cli *cli);
 int px_command_status(const px_cli *cli);

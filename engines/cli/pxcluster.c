@@ -20,8 +20,11 @@ typedef struct cli_command {
 
 static const cli_command commands[] = {
     {"start", px_command_start,
-     "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES] "
-     "[--restart]",
+     "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES]\n"
+     "       [--restart]\n"
+     "       [--ip ADDRESS [--port N] [--location LIST] [--lease S]]\n"
+     "       [--engines HOW [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
+     "       [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]]",
      "Starts a cluster in the background and waits until its engines are ready.\n"
      "\n"
      "  -n N               engines (default: as many as cores can be used here)\n"
@@ -33,10 +36,37 @@ static const cli_command commands[] = {
      "  --preload MODULES  modules every engine has imported from the start, comma separated\n"
      "  --restart          start a new engine in place of one that dies, and let it run what was\n"
      "                     recorded with %%px --init\n"
+     "  --ip ADDRESS       let clients and engines of other hosts in, by this address of this "
+     "host\n"
+     "                     or by all of them (\"*\"); they need a copy of cluster.json\n"
+     "  --port N           the port for them (default: a free one)\n"
+     "  --location LIST    addresses by which they reach this host, comma separated (default: "
+     "those\n"
+     "                     of its network interfaces)\n"
+     "  --lease S          how long one that is cut off may take to come back (default: 75)\n"
+     "  --engines HOW      where engines run: local, or ssh:HOST=N,HOST=N (user@host:port for a "
+     "host)\n"
+     "                     mpi, slurm, pbs, sge, lsf, htcondor: by mpiexec or a batch system\n"
+     "  --ssh COMMAND      how ssh is run, its options included\n"
+     "  --remote-engine P  path of pxengine on the other hosts (default: the one on the PATH "
+     "there)\n"
+     "  --tunnel           engines come back through ssh, for hosts that cannot reach this one\n"
+     "  --mpi COMMAND      how mpiexec is run, its options included\n"
+     "  --queue Q, --account A  of the batch system\n"
+     "  --template FILE    a job script of your own, with {name} {n} {queue} {account} {command}\n"
      "\n"
      "  pxcluster start -n 4\n"
      "  pxcluster start sweep -n 16 --preload numpy,scipy\n",
-     "nawtcpr"},
+     "nawtcpriPLleSRxMQbF"},
+    {"join", px_command_join, "[NAME | FILE | -] [-n N] [--preload MODULES] [--timeout S]",
+     "Lends this machine to a cluster: N engines are started here, until the cluster or this "
+     "command\n"
+     "ends. FILE is a copy of its cluster.json (\"-\": it comes on stdin). Batch jobs run it.\n"
+     "\n"
+     "  -n N               engines (default: as many as cores can be used here)\n"
+     "\n"
+     "  pxcluster join ./cluster.json -n 8\n",
+     "npt"},
     {"stop", px_command_stop, "[NAME | --all] [--timeout S]",
      "Ends a cluster and waits until no process of it is left. Engines are asked to end, after a\n"
      "second sent SIGTERM, then SIGKILL.\n"
@@ -126,16 +156,35 @@ static const cli_command *find_command(const char *name)
 
 // --- options -------------------------------------------------------------------------------------
 
-static const struct option options[] = {
-    {"n", required_argument, NULL, 'n'},       {"engines-count", required_argument, NULL, 'n'},
-    {"attach", required_argument, NULL, 'a'},  {"no-wait", no_argument, NULL, 'w'},
-    {"timeout", required_argument, NULL, 't'}, {"cwd", required_argument, NULL, 'c'},
-    {"preload", required_argument, NULL, 'p'}, {"restart", no_argument, NULL, 'r'},
-    {"all", no_argument, NULL, 'A'},           {"engines", required_argument, NULL, 'e'},
-    {"engine", required_argument, NULL, 'k'},  {"tail", required_argument, NULL, 'T'},
-    {"signal", required_argument, NULL, 's'},  {"until-stdin-closes", no_argument, NULL, 'u'},
-    {"json", no_argument, NULL, 'j'},          {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},       {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"n", required_argument, NULL, 'n'},
+                                        {"engines-count", required_argument, NULL, 'n'},
+                                        {"attach", required_argument, NULL, 'a'},
+                                        {"no-wait", no_argument, NULL, 'w'},
+                                        {"timeout", required_argument, NULL, 't'},
+                                        {"cwd", required_argument, NULL, 'c'},
+                                        {"preload", required_argument, NULL, 'p'},
+                                        {"restart", no_argument, NULL, 'r'},
+                                        {"all", no_argument, NULL, 'A'},
+                                        {"engines", required_argument, NULL, 'e'},
+                                        {"engine", required_argument, NULL, 'k'},
+                                        {"tail", required_argument, NULL, 'T'},
+                                        {"signal", required_argument, NULL, 's'},
+                                        {"until-stdin-closes", no_argument, NULL, 'u'},
+                                        {"mpi", required_argument, NULL, 'M'},
+                                        {"queue", required_argument, NULL, 'Q'},
+                                        {"account", required_argument, NULL, 'b'},
+                                        {"template", required_argument, NULL, 'F'},
+                                        {"ssh", required_argument, NULL, 'S'},
+                                        {"remote-engine", required_argument, NULL, 'R'},
+                                        {"tunnel", no_argument, NULL, 'x'},
+                                        {"ip", required_argument, NULL, 'i'},
+                                        {"port", required_argument, NULL, 'P'},
+                                        {"location", required_argument, NULL, 'L'},
+                                        {"lease", required_argument, NULL, 'l'},
+                                        {"json", no_argument, NULL, 'j'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {NULL, 0, NULL, 0}};
 
 static int usage_error(const px_cli *cli, const char *message)
 {
@@ -160,13 +209,27 @@ static bool number(const px_cli *cli, const char *option, long long low, long lo
     return false;
 }
 
+// hand_on keeps an option for the controller, which knows what is right.
+static bool hand_on(px_cli *cli, char *option)
+{
+    if (cli->n_for_controller + 2 > sizeof(cli->for_controller) / sizeof(char *)) {
+        (void)usage_error(cli, "the same options are given again and again");
+        return false;
+    }
+    cli->for_controller[cli->n_for_controller++] = option;
+    if (optarg != NULL) {
+        cli->for_controller[cli->n_for_controller++] = optarg;
+    }
+    return true;
+}
+
 // read_option takes one option; false when it is wrong (said already).
 static bool read_option(px_cli *cli, int option)
 {
     long long seconds = 0;
     switch (option) {
     case 'n':
-        return number(cli, "-n", strcmp(cli->command, "start") == 0 ? 1 : 0, 4096, &cli->n);
+        return number(cli, "-n", strcmp(cli->command, "scale") == 0 ? 0 : 1, 4096, &cli->n);
     case 'a':
         return number(cli, "--attach", 1, INT32_MAX, &cli->attach);
     case 't':
@@ -188,6 +251,14 @@ static bool read_option(px_cli *cli, int option)
     case 'u':
         cli->until_stdin_closes = true;
         return true;
+    case 'i':
+        return hand_on(cli, "--ip");
+    case 'P':
+        return number(cli, "--port", 1, UINT16_MAX, &seconds) && hand_on(cli, "--port");
+    case 'L':
+        return hand_on(cli, "--location");
+    case 'l':
+        return number(cli, "--lease", 2, 86400, &seconds) && hand_on(cli, "--lease");
     case 'c':
         cli->cwd = optarg;
         return true;
@@ -199,7 +270,22 @@ static bool read_option(px_cli *cli, int option)
         return true;
     case 'e':
         cli->engines = optarg;
-        return true;
+        return strcmp(cli->command, "start") != 0 || hand_on(cli, "--engines");
+    case 'S':
+        return hand_on(cli, "--ssh");
+    case 'R':
+        return hand_on(cli, "--remote-engine");
+    case 'M':
+        return hand_on(cli, "--mpi");
+    case 'Q':
+        return hand_on(cli, "--queue");
+    case 'b':
+        return hand_on(cli, "--account");
+    case 'F':
+        return hand_on(cli, "--template");
+    case 'x':
+        optarg = NULL;
+        return hand_on(cli, "--tunnel");
     case 's':
         cli->signal = optarg;
         return true;

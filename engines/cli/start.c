@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define STATUS_FD 3
@@ -114,7 +115,7 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
 {
     char n[16], attach[16], status[8];
     int line[2];
-    char *argv[16] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
+    char *argv[32] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
     size_t argc = 7;
     (void)snprintf(n, sizeof(n), "%lld", cli->n);
     (void)snprintf(attach, sizeof(attach), "%lld", cli->attach);
@@ -133,6 +134,9 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
     if (cli->preload != NULL) {
         argv[argc++] = "--preload";
         argv[argc++] = (char *)cli->preload;
+    }
+    for (size_t i = 0; i < cli->n_for_controller; i++) {
+        argv[argc++] = cli->for_controller[i];
     }
     if (pipe2(line, O_CLOEXEC) != 0) {
         return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
@@ -216,13 +220,21 @@ static int outcome(const px_cli *cli, px_talk *talk, const px_json *cluster)
     return px_cli_fail(cli, &problem);
 }
 
-static int waited_in_vain(const px_cli *cli, px_err err)
+static int waited_in_vain(const px_cli *cli, px_err err, const px_json *cluster)
 {
-    char message[192];
+    char message[700];
+    const char *pending = px_json_string(cluster, "pending", NULL);
+    const px_json *error = px_json_get(cluster, "error");
+    const char *last = px_json_is_object(error) ? px_json_string(error, "cause", NULL) : NULL;
     if (err == PX_ETIMEOUT) {
-        (void)snprintf(message, sizeof(message),
-                       "cluster \"%s\" is still starting after %lld s; it goes on", cli->name,
-                       cli->timeout_ms / 1000);
+        (void)snprintf(
+            message, sizeof(message),
+            "cluster \"%s\" is still starting after %lld s, with %lld of %lld engines%s%s"
+            "%s%s; it goes on",
+            cli->name, cli->timeout_ms / 1000, (long long)px_json_int(cluster, "ready", 0),
+            (long long)px_json_int(cluster, "n", 0), pending != NULL ? ", " : "",
+            pending != NULL ? pending : "", last != NULL ? ", last error: " : "",
+            last != NULL ? last : "");
     } else {
         (void)snprintf(message, sizeof(message), "cluster \"%s\" ended while it was starting",
                        cli->name);
@@ -251,13 +263,14 @@ int px_wait_running(const px_cli *cli, px_talk *talk)
     px_ns until = px_now() + (px_ns)cli->timeout_ms * PX_NS_PER_MS;
     px_err err = px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error);
     if (err != PX_OK) {
-        return waited_in_vain(cli, err);
+        return waited_in_vain(cli, err, NULL);
     }
     const px_json *cluster = px_json_get(status, "cluster");
     if (settled(cluster) || cli->no_wait) {
         return cli->no_wait ? print_status(cli, talk) : outcome(cli, talk, cluster);
     }
     show_progress(cluster, false);
+    PX_AUTO(px_json) last = NULL; // news of the cluster
     for (;;) {
         PX_AUTO(px_message) message = NULL;
         PX_AUTO(px_json) content = NULL;
@@ -266,7 +279,7 @@ int px_wait_running(const px_cli *cli, px_talk *talk)
                   ? px_talk_next(talk, (int)((until - now) / PX_NS_PER_MS) + 1, &message, &error)
                   : PX_ETIMEOUT;
         if (err != PX_OK) {
-            return waited_in_vain(cli, err);
+            return waited_in_vain(cli, err, px_json_get(last != NULL ? last : status, "cluster"));
         }
         if (px_json_parse(message->content, &content, NULL) != PX_OK) {
             continue;
@@ -274,6 +287,8 @@ int px_wait_running(const px_cli *cli, px_talk *talk)
         cluster = cluster_of(message, content);
         if (cluster != NULL) {
             show_progress(cluster, settled(cluster));
+            px_json_free(last);
+            last = PX_STEAL(content);
         }
         if (cluster != NULL && settled(cluster)) {
             return outcome(cli, talk, cluster);
@@ -360,7 +375,10 @@ int px_command_start(const px_cli *given)
     px_cli cli = *given;
     PX_AUTO(px_json) line = NULL;
     PX_AUTO(px_talk) talk = NULL;
-    cli.n = cli.n >= 0 ? cli.n : (long long)px_host_cores();
+    if (cli.n < 0) { // an ssh list says it itself
+        bool listed = cli.engines != NULL && strncasecmp(cli.engines, "ssh:", 4) == 0;
+        cli.n = listed ? 0 : (long long)px_host_cores();
+    }
     int code = check(&cli, program);
     if (code != PX_EXIT_OK) {
         return code;

@@ -3,6 +3,7 @@
 #include "../launch/host.h"
 #include "cli.h"
 
+#include "px/enter.h"
 #include "px/time.h"
 
 #include <errno.h>
@@ -11,7 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 300 }; // who has not answered by then may be stopped
+enum {
+    LOOK_MS = 300, // who has not answered by then may be stopped
+    CONNECT_S = 10
+};
 
 struct px_talk {
     px_session *session;
@@ -133,7 +137,8 @@ px_err px_talk_begin(const px_cluster_file *file, bool watch, px_talk **ret_talk
     }
     PX_TRY(px_session_new(px_slice_str(file->key), file->signature_scheme, NULL, NULL,
                           &talk->session, reterr));
-    PX_TRY(px_link_connect(file->control, &talk->link, reterr));
+    const px_entry entry = {.file = file, .deadline = px_now() + CONNECT_S * PX_NS_PER_S};
+    PX_TRY(px_enter_connect(&entry, PX_TUNNEL_CONTROL, &talk->link, reterr));
     (void)snprintf(who, sizeof(who), "{\"role\":\"client\",\"pid\":%d,\"tool\":true,\"watch\":%s}",
                    (int)getpid(), watch ? "true" : "false");
     PX_TRY(px_talk_send(talk, "register_request", px_slice_str(who)));

@@ -5,10 +5,14 @@
 //   orders.c    carries out what the roster orders     requests.c what clients ask for
 //   describe.c  cluster and engines as JSON            stats.c    CPU and memory, for who watches
 //   death.c     how an engine ended, in words          files.c    run folder, lock, cluster.json
+//   nests.c     zygotes on other hosts                 ssh.c      how they are reached
 #ifndef PX_ENGINES_CONTROLLER_H
 #define PX_ENGINES_CONTROLLER_H
 
+#include "../launch/batch.h"
+#include "../launch/spec.h"
 #include "../launch/zygote_link.h"
+#include "gate.h"
 #include "heart.h"
 #include "relay.h"
 #include "roster.h"
@@ -37,7 +41,10 @@ typedef struct px_seat {
     char secret[PX_SECRET_SIZE];
     char python[16]; // its version
     pid_t pid;
-    px_tally *tally; // owned by the controller's list: the relay may still count
+    struct px_nest *nest; // that forked it; NULL: our own zygote, or none yet
+    bool far;             // on another host (or reached as if it were)
+    char host[256];       // "" until it says so
+    px_tally *tally;      // owned by the controller's list: the relay may still count
     struct px_visitor *visitor;
     px_exit exit;
     char cause[512]; // "" while it lives
@@ -51,7 +58,8 @@ typedef struct px_visitor {
     px_controller *controller;
     px_link *link;
     px_source *source;
-    enum { PX_VISITOR_NEW, PX_VISITOR_CLIENT, PX_VISITOR_ENGINE } role;
+    enum { PX_VISITOR_NEW, PX_VISITOR_CLIENT, PX_VISITOR_ENGINE, PX_VISITOR_NEST } role;
+    struct px_nest *nest;
     uint32_t id;  // client or engine
     bool watches; // wants stats
     bool tool;    // a pxcluster command: not counted as a client
@@ -68,6 +76,16 @@ typedef struct px_tally_block {
 struct px_controller {
     // given
     const char *name, *preload;
+    const char *ip, *location; // of the door to the network; NULL: none, or as ip says
+    uint16_t port;
+    uint32_t lease_s;
+    const char *engines; // how they are started; NULL: here
+    px_launch_spec launcher;
+    const char *ssh, *remote_engine; // command of ssh, path of pxengine there; NULL: the usual ones
+    const char *mpi;                 // command of mpiexec; NULL: the usual one
+    const char *queue, *account, *template; // of a batch system; NULL: its own
+    const px_batch *batch;                  // NULL: another launcher
+    bool tunnel;                            // engines come back through ssh
     uint32_t n;
     bool restart; // engines that die are replaced
     pid_t attach;
@@ -85,6 +103,11 @@ struct px_controller {
     px_heart *heart;
     px_relay *relay;
     px_zygote *zygote;
+    struct px_nest *nests;
+    bool guests_first; // engines that are ordered now are for a nest that has come
+    px_timer *nest_timer, *jobs_timer;
+    struct px_job *jobs;
+    px_gate *gate;  // NULL: not reached over the network
     bool door_shut; // no descriptor was left for one more visitor
     bool zygote_ready, zygote_quits, stopping, finished;
     px_source *control_source;
@@ -126,6 +149,10 @@ void px__recall(px_controller *controller, const px_news *news);
 // orders.c
 void px__carry_out(px_controller *controller, px_orders *orders); // and empties them
 px_err px__zygote_start(px_controller *controller, px_error *reterr);
+// px__cluster_changed tells who listens about the cluster's state.
+void px__cluster_changed(px_controller *controller);
+// px__signal_seat sends a signal to an engine's process, wherever it is.
+void px__signal_seat(const px_seat *seat, int signum);
 bool px__engine_busy(void *context, uint32_t engine);
 // px__init_failed tells that engine did not do what was recorded for it; UINT32_MAX: that something
 // could not be recorded.

@@ -139,6 +139,11 @@ void px__death(px_controller *controller, px_seat *seat, px_exit how)
         (void)snprintf(seat->cause, sizeof(seat->cause), "its process (%d) ended with exit code %d",
                        (int)seat->pid, how.code);
         last_words(controller, seat);
+    } else if (seat->far) {
+        (void)snprintf(seat->cause, sizeof(seat->cause),
+                       "no connection to it on host %s any more: its process, its host or the "
+                       "network between is down",
+                       seat->host);
     } else {
         (void)snprintf(seat->cause, sizeof(seat->cause), "its connection ended");
     }

@@ -1,7 +1,7 @@
 // describe.c: the cluster and its engines as the JSON that clients, pxcluster and the Cluster tab
 // read.
 
-#include "controller.h"
+#include "jobs.h"
 
 #include <stdio.h>
 
@@ -60,7 +60,7 @@ void px__describe_seat(const px_controller *controller, const px_seat *seat, px_
     px_jsonw_object(w);
     px_jsonw_key_int(w, "id", seat->id);
     px_jsonw_key_string(w, "uuid", seat->uuid);
-    px_jsonw_key_string(w, "host", controller->file.host);
+    px_jsonw_key_string(w, "host", seat->host[0] != '\0' ? seat->host : controller->file.host);
     px_jsonw_key_int(w, "pid", seat->pid);
     px_jsonw_key_string(w, "python", seat->python[0] != '\0' ? seat->python : NULL);
     numbers_of(controller, seat, w);
@@ -124,7 +124,7 @@ void px__describe_cluster(const px_controller *controller, px_jsonw *w)
         done += atomic_load(&seat->tally->done);
         failed += atomic_load(&seat->tally->failed);
     }
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX + 32], pending[512];
     (void)snprintf(path, sizeof(path), "%s/cluster.json", controller->folder);
     px_jsonw_object(w);
     px_jsonw_key_string(w, "id", controller->name);
@@ -143,6 +143,8 @@ void px__describe_cluster(const px_controller *controller, px_jsonw *w)
     px_jsonw_key_int(w, "failed", (int64_t)failed);
     px_jsonw_key(w, "error");
     px__describe_error(controller, w);
+    px__jobs_words(controller, pending, sizeof(pending));
+    px_jsonw_key_string(w, "pending", pending[0] != '\0' ? pending : NULL);
     px_jsonw_key_string(w, "file", path);
     px_jsonw_key(w, "attached_to");
     if (controller->attach != 0) {
@@ -174,6 +176,11 @@ void px__describe_file(const px_controller *controller, px_jsonw *w)
         px_jsonw_int(w, file->attached_to);
     } else {
         px_jsonw_null(w);
+    }
+    if (file->port != 0) {
+        px_jsonw_key_int(w, "port", file->port);
+        px_jsonw_key_string(w, "addresses", file->addresses);
+        px_jsonw_key_int(w, "lease", file->lease_s);
     }
     px_jsonw_end_object(w);
 }

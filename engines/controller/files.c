@@ -55,7 +55,7 @@ static void fill_file(px_controller *controller)
     px_host_boot_id(file->boot_id, sizeof(file->boot_id));
     px_stamp_now(file->started);
     file->n = controller->n;
-    (void)snprintf(file->launcher, sizeof(file->launcher), "local");
+    (void)snprintf(file->launcher, sizeof(file->launcher), "%s", controller->launcher.name);
     (void)snprintf(file->signature_scheme, sizeof(file->signature_scheme), "hmac-sha256");
     (void)snprintf(file->control, sizeof(file->control), "%.*s/control.sock", PATH_MAX - 32,
                    controller->folder);

@@ -8,7 +8,7 @@
 // A connection that ends is closed at once and freed when the loop's round is over: whoever still
 // holds the pointer in this round finds it closed.
 
-#include "controller.h"
+#include "nests.h"
 
 #include "px/log.h"
 
@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DOOR_NS (5 * PX_NS_PER_S)
 
@@ -94,6 +95,8 @@ void px__hub_close(px_visitor *visitor)
         client_left(visitor);
     } else if (visitor->role == PX_VISITOR_ENGINE) {
         engine_left(visitor);
+    } else if (visitor->role == PX_VISITOR_NEST) {
+        px__nest_went(visitor);
     }
 }
 
@@ -172,8 +175,11 @@ static px_err register_engine(px_visitor *visitor, const px_message *request,
     visitor->role = PX_VISITOR_ENGINE;
     visitor->id = seat->id;
     seat->visitor = visitor;
+    seat->far = px_link_peer_pid(visitor->link) == getpid(); // px-gate's
+    (void)snprintf(seat->host, sizeof(seat->host), "%s", px_json_string(content, "host", ""));
     if (seat->pid == 0) { // it is faster than the zygote's word of it
-        seat->pid = px_link_peer_pid(visitor->link);
+        seat->pid =
+            seat->far ? (pid_t)px_json_int(content, "pid", 0) : px_link_peer_pid(visitor->link);
         px_roster_pid(controller->roster, seat->id, seat->pid);
     }
     PX_TRY(px_relay_expect_engine(controller->relay, seat->id, seat->secret, seat->tally));
@@ -203,6 +209,11 @@ static px_err register_visitor(px_visitor *visitor, const px_message *message, p
     if (strcmp(role, "engine") == 0) {
         px_link_set_limit(visitor->link, PX_LINK_MAX_BYTES);
         return register_engine(visitor, message, content, reterr);
+    }
+    if (strcmp(role, "nest") == 0) {
+        px_link_set_limit(visitor->link, PX_LINK_MAX_BYTES);
+        PX_TRY(px__nest_came(visitor, content));
+        return answer(visitor, message, 0, "");
     }
     return px_error_set(reterr, PX_EFORMAT, "the role \"%.20s\" is neither client nor engine",
                         role);
@@ -242,6 +253,8 @@ static bool hear(px_visitor *visitor)
         if (err != PX_OK && visitor->role == PX_VISITOR_NEW) {
             refuse(visitor, message, &error);
         }
+    } else if (err == PX_OK && visitor->role == PX_VISITOR_NEST) {
+        px__nest_says(visitor, message->content);
     } else if (err == PX_OK) {
         px__request(visitor, message);
     }

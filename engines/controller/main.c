@@ -8,7 +8,8 @@
 // cluster.json, engines. End: engines, zygote, relay, folder, lock. The starter waits on
 // --status-fd for one line of JSON: ok once cluster.json is there, else what went wrong.
 
-#include "controller.h"
+#include "jobs.h"
+#include "nests.h"
 
 #include "px/log.h"
 
@@ -26,8 +27,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MOST_LEASE_S 86400
+
 static const char help[] =
     "usage: pxcontroller [--name NAME] [-n N] [--attach PID] [--cwd DIR] [--preload MODULES]\n"
+    "                    [--ip ADDRESS] [--port N] [--location ADDRESSES] [--lease S]\n"
+    "                    [--engines LAUNCHER] [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
+    "                    [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]\n"
     "                    [--restart] [--status-fd FD]\n"
     "\n"
     "Runs one cluster until it is told to stop: listens for clients, starts N engines and\n"
@@ -39,6 +45,21 @@ static const char help[] =
     "  --cwd DIR          working directory of the engines (default: this one)\n"
     "  --preload MODULES  modules to import before engines are forked, comma separated\n"
     "  --restart          start a new engine in place of one that dies\n"
+    "  --ip ADDRESS       listen for clients and engines of other hosts on this address of ours,\n"
+    "                     or on all with \"*\" (default: not at all)\n"
+    "  --port N           on this port (default: a free one)\n"
+    "  --location LIST    the addresses by which others reach us, comma separated (default: those\n"
+    "                     of our network interfaces)\n"
+    "  --lease S          how long a peer that is cut off may take to come back (default: 75)\n"
+    "  --engines HOW      local, ssh:HOST=N,HOST=N with user@host:port for a host, mpi, slurm, "
+    "pbs,\n"
+    "                     sge, lsf, htcondor\n"
+    "  --ssh COMMAND      how ssh is run, options included (default: ssh)\n"
+    "  --remote-engine P  path of pxengine on those hosts (default: the one on the PATH there)\n"
+    "  --tunnel           engines come back through ssh, for hosts that cannot reach this one\n"
+    "  --mpi COMMAND      how mpiexec is run, options included (default: mpiexec)\n"
+    "  --queue Q, --account A  of the batch system (default: its own)\n"
+    "  --template FILE    a job script of your own, with {name} {n} {queue} {account} {command}\n"
     "  --status-fd FD     write one line of JSON here when it runs, or why it does not\n"
     "  --help, --version\n"
     "\n"
@@ -77,6 +98,61 @@ static bool bad_number(const char *option, const char *text, long long low, long
     return false;
 }
 
+static bool read_network_option(px_controller *controller, int option, const char *text)
+{
+    long long number = 0;
+    switch (option) {
+    case 'i':
+        controller->ip = strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0 ? "*" : text;
+        return true;
+    case 'P':
+        if (px_parse_number(text, 1, UINT16_MAX, &number) != PX_OK) {
+            return bad_number("--port", text, 1, UINT16_MAX);
+        }
+        controller->port = (uint16_t)number;
+        return true;
+    case 'L':
+        controller->location = text;
+        return true;
+    default:
+        if (px_parse_number(text, 2, MOST_LEASE_S, &number) != PX_OK) {
+            return bad_number("--lease", text, 2, MOST_LEASE_S);
+        }
+        controller->lease_s = (uint32_t)number;
+        return true;
+    }
+}
+
+static bool read_launch_option(px_controller *controller, int option, const char *text)
+{
+    switch (option) {
+    case 'E':
+        controller->engines = text;
+        return true;
+    case 'S':
+        controller->ssh = text;
+        return true;
+    case 'R':
+        controller->remote_engine = text;
+        return true;
+    case 'M':
+        controller->mpi = text;
+        return true;
+    case 'Q':
+        controller->queue = text;
+        return true;
+    case 'A':
+        controller->account = text;
+        return true;
+    case 'F':
+        controller->template = text;
+        return true;
+    default:
+        controller->tunnel = true;
+        return true;
+    }
+}
+
 static bool read_option(px_controller *controller, int option, const char *text)
 {
     long long number = 0;
@@ -108,6 +184,20 @@ static bool read_option(px_controller *controller, int option, const char *text)
     case 'r':
         controller->restart = true;
         return true;
+    case 'E':
+    case 'S':
+    case 'R':
+    case 'T':
+    case 'M':
+    case 'Q':
+    case 'A':
+    case 'F':
+        return read_launch_option(controller, option, text);
+    case 'i':
+    case 'P':
+    case 'L':
+    case 'l':
+        return read_network_option(controller, option, text);
     case 'c':
         if (chdir(text) != 0) {
             (void)fprintf(stderr, "pxcontroller: cannot enter %s: %s\n", text, strerror(errno));
@@ -129,6 +219,18 @@ static int read_options(px_controller *controller, int argc, char **argv)
                                             {"restart", no_argument, NULL, 'r'},
                                             {"status-fd", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
+                                            {"mpi", required_argument, NULL, 'M'},
+                                            {"queue", required_argument, NULL, 'Q'},
+                                            {"account", required_argument, NULL, 'A'},
+                                            {"template", required_argument, NULL, 'F'},
+                                            {"engines", required_argument, NULL, 'E'},
+                                            {"ssh", required_argument, NULL, 'S'},
+                                            {"remote-engine", required_argument, NULL, 'R'},
+                                            {"tunnel", no_argument, NULL, 'T'},
+                                            {"ip", required_argument, NULL, 'i'},
+                                            {"port", required_argument, NULL, 'P'},
+                                            {"location", required_argument, NULL, 'L'},
+                                            {"lease", required_argument, NULL, 'l'},
                                             {"version", no_argument, NULL, 'V'},
                                             {NULL, 0, NULL, 0}};
     int option;
@@ -254,12 +356,71 @@ static px_err watch_owner(px_controller *controller, px_error *reterr)
                           controller, NULL);
 }
 
+// open_gate listens on the network, if that is asked for.
+static px_err open_gate(px_controller *controller, px_error *reterr)
+{
+    px_cluster_file *file = &controller->file;
+    const px_gate_config config = {.ip = controller->ip,
+                                   .name = controller->name,
+                                   .port = controller->port,
+                                   .key = px_slice_str(file->key),
+                                   .lease_s = controller->lease_s,
+                                   .control = file->control,
+                                   .work = file->work};
+    if (controller->ip == NULL) {
+        return PX_OK;
+    }
+    PX_TRY(px_gate_start(&config, &controller->gate, reterr));
+    file->port = px_gate_port(controller->gate);
+    file->lease_s = controller->lease_s;
+    if (controller->location != NULL) {
+        (void)snprintf(file->addresses, sizeof(file->addresses), "%s", controller->location);
+        for (char *at = file->addresses; (at = strchr(at, ',')) != NULL;) {
+            *at = ' ';
+        }
+    } else {
+        px_gate_addresses(controller->ip, file->addresses, sizeof(file->addresses));
+    }
+    return PX_OK;
+}
+
+// registration_of is how long an engine may take to come: a queue may take days.
+static px_ns registration_of(const px_controller *controller)
+{
+    switch (controller->launcher.kind) {
+    case PX_LAUNCH_LOCAL:
+        return 60 * PX_NS_PER_S;
+    case PX_LAUNCH_SSH:
+        return 120 * PX_NS_PER_S;
+    default:
+        return 0;
+    }
+}
+
+// set_launcher fills in what follows from the launcher.
+static px_err set_launcher(px_controller *controller, px_error *reterr)
+{
+    PX_TRY(px_launch_parse(controller->engines != NULL ? controller->engines : "local",
+                           &controller->launcher, reterr));
+    if (controller->launcher.kind == PX_LAUNCH_LOCAL) {
+        return PX_OK;
+    }
+    controller->batch = px_batch_find(controller->launcher.name);
+    if (controller->n == 0 && controller->launcher.kind == PX_LAUNCH_SSH) {
+        controller->n = px_launch_total(&controller->launcher);
+    }
+    if (controller->ip == NULL) {
+        controller->ip = controller->tunnel ? "127.0.0.1" : "*";
+    }
+    return px__nests_open(controller, reterr);
+}
+
 static px_err make_parts(px_controller *controller, px_error *reterr)
 {
-    static const px_roster_limits limits = {.registration = 60 * PX_NS_PER_S,
-                                            .polite = PX_NS_PER_S,
-                                            .terminate = 500 * PX_NS_PER_MS,
-                                            .exit = 500 * PX_NS_PER_MS};
+    const px_roster_limits limits = {.registration = registration_of(controller),
+                                     .polite = PX_NS_PER_S,
+                                     .terminate = 500 * PX_NS_PER_MS,
+                                     .exit = 500 * PX_NS_PER_MS};
     px_relay_config relay = {.listener = controller->work_fd, .news = &controller->news};
     PX_TRY(px_session_new(px_slice_str(controller->file.key), controller->file.signature_scheme,
                           NULL, "pxcontroller", &controller->session, reterr));
@@ -269,6 +430,7 @@ static px_err make_parts(px_controller *controller, px_error *reterr)
     PX_TRY(px_heart_new(PX_HEART_PERIOD, PX_HEART_MISSED, &controller->heart));
     PX_TRY(px_loop_add_mailbox(controller->loop, "news", &controller->news, news_came, controller));
     PX_TRY(px_relay_start(&relay, &controller->relay));
+    PX_TRY(open_gate(controller, reterr));
     px_relay_watch(controller->relay);
     return px_loop_add_fd(controller->loop, "control", controller->control_fd, PX_READABLE,
                           px__hub_knock, controller, &controller->control_source);
@@ -278,15 +440,19 @@ static px_err start(px_controller *controller, px_error *reterr)
 {
     px_orders orders = {0};
     PX_TRY(find_engine(controller, reterr));
+    PX_TRY(set_launcher(controller, reterr));
     PX_TRY(px_mailbox_init(&controller->news));
     PX_TRY(px_loop_new(&controller->loop));
     PX_TRY(watch_owner(controller, reterr));
     PX_TRY(px__files_open(controller, reterr));
     px_log_setup(PX_LOG_INFO, 2);
-    PX_TRY(px__zygote_start(controller, reterr));
+    if (controller->launcher.kind == PX_LAUNCH_LOCAL) {
+        PX_TRY(px__zygote_start(controller, reterr));
+    }
     PX_TRY(watch_signals(controller));
     PX_TRY(make_parts(controller, reterr));
     controller->file.n = controller->n;
+    px__nests_start(controller);
     PX_TRY(px_cluster_file_write(&controller->file, reterr));
     px_roster_scale(controller->roster, px_now(), controller->n, px__engine_busy, controller,
                     &orders);
@@ -327,6 +493,8 @@ static void free_records(px_controller *controller)
 static void finish(px_controller *controller)
 {
     px_zygote_free(controller->zygote);
+    px__nests_free(controller);
+    px__jobs_free(controller);
     px_visitor *visitor, *next;
     DL_FOREACH_SAFE (controller->visitors, visitor, next) {
         (void)px_link_flush(visitor->link); // the last words, as far as the socket takes them
@@ -336,6 +504,7 @@ static void finish(px_controller *controller)
     }
     px__hub_free_gone(controller);
     px_relay_stop(controller->relay);
+    px_gate_stop(controller->gate);
     px_timer_remove(controller->roster_timer);
     px_timer_remove(controller->heart_timer);
     px_timer_remove(controller->stats_timer);
@@ -363,6 +532,7 @@ int main(int argc, char **argv)
     }
     controller->name = PX_CLUSTER_DEFAULT;
     controller->n = 1;
+    controller->lease_s = PX_LEASE_S;
     controller->next_client = 1;
     controller->status_fd = controller->lock_fd = controller->signal_fd = controller->owner_fd =
         controller->control_fd = controller->work_fd = -1;
@@ -387,6 +557,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "pxcontroller: %s\n", text);
         tell_starter(controller, err == PX_EEXIST ? "exists" : "failed", text);
         finish(controller);
+        px_launch_done(&controller->launcher);
         free(controller);
         return err == PX_EEXIST ? 4 : 6;
     }
@@ -395,6 +566,7 @@ int main(int argc, char **argv)
         px__hub_free_gone(controller);
     }
     finish(controller);
+    px_launch_done(&controller->launcher);
     free(controller);
     return 0;
 }

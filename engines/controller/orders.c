@@ -5,10 +5,12 @@
 // for a result reads why it will not come.
 
 #include "../launch/host.h"
-#include "controller.h"
+#include "jobs.h"
+#include "nests.h"
 
 #include "px/log.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +66,11 @@ static void tell_cluster(px_controller *controller)
     if (px_buf_status(&content) == PX_OK) {
         px__hub_tell(controller, "cluster_notify", px_buf_slice(&content));
     }
+}
+
+void px__cluster_changed(px_controller *controller)
+{
+    tell_cluster(controller);
 }
 
 void px__fail(px_controller *controller, const char *code, const char *message, const char *cause,
@@ -142,6 +149,11 @@ static void order_spawn(px_controller *controller, uint32_t engine)
     px_error error = {0};
     char log[PATH_MAX + 32], file[PATH_MAX + 32];
     const px_seat *seat = px__seat(controller, engine);
+    if (seat != NULL &&
+        (controller->launcher.kind != PX_LAUNCH_LOCAL || controller->guests_first)) {
+        px__nest_spawn(controller, px__seat(controller, engine));
+        return;
+    }
     if (seat == NULL ||
         (controller->zygote == NULL && px__zygote_start(controller, &error) != PX_OK)) {
         px_log_error("no zygote, no engine", "engine=%u cause=%s", engine, error.text);
@@ -165,11 +177,21 @@ static void order_spawn(px_controller *controller, uint32_t engine)
     }
 }
 
+void px__signal_seat(const px_seat *seat, int signum)
+{
+    if (seat->nest != NULL) {
+        px__nest_signal(seat, signum);
+    } else if (seat->pid > 0 && !seat->far && kill(seat->pid, signum) != 0) {
+        px_log_info("signal not delivered", "engine=%u signal=%d cause=%s", seat->id, signum,
+                    strerror(errno)); // it may be gone by now
+    }
+}
+
 static void order_signal(px_controller *controller, uint32_t engine, int signum)
 {
     const px_seat *seat = px__seat(controller, engine);
-    if (seat != NULL && seat->pid > 0) {
-        (void)kill(seat->pid, signum); // it may be gone by now
+    if (seat != NULL) {
+        px__signal_seat(seat, signum);
     }
 }
 
@@ -194,6 +216,7 @@ static void order_lost(px_controller *controller, uint32_t engine)
     explain(controller, seat);
     px_log_info("engine ended", "engine=%u pid=%d cause=%s", engine, (int)seat->pid, seat->cause);
     px_heart_remove(controller->heart, engine);
+    px__nest_left(seat);
     if (px_relay_bury(controller->relay, engine, seat->exit.signal, seat->exit.code, seat->cause) !=
         PX_OK) {
         abort(); // whoever waits for this engine would wait for ever
@@ -237,6 +260,7 @@ static void order_forget(px_controller *controller, uint32_t engine)
     controller->done += atomic_load(&seat->tally->done);
     controller->failed += atomic_load(&seat->tally->failed);
     px_heart_remove(controller->heart, engine);
+    px__nest_left(seat);
     HASH_DEL(controller->seats, seat);
     free(seat);
 }
@@ -262,9 +286,12 @@ static void order_cluster(px_controller *controller)
 static void order_finished(px_controller *controller)
 {
     controller->zygote_quits = true;
-    if (controller->zygote == NULL || px_zygote_quit(controller->zygote) != PX_OK) {
-        controller->finished = true;
+    bool own = controller->zygote != NULL && px_zygote_quit(controller->zygote) == PX_OK;
+    px__jobs_cancel(controller);
+    if (!px__nests_over(controller) || !px__jobs_over(controller)) {
+        px__nests_quit(controller);
     }
+    controller->finished = !own && px__nests_over(controller) && px__jobs_over(controller);
 }
 
 static void carry_out_one(px_controller *controller, px_order order)
@@ -397,7 +424,7 @@ static void zygote_gone(void *context, int signum, int code)
     px_zygote_free(PX_STEAL(controller->zygote));
     controller->zygote_ready = false;
     if (controller->zygote_quits) {
-        controller->finished = true;
+        controller->finished = px__nests_over(controller);
         return;
     }
     (void)snprintf(controller->error.log, sizeof(controller->error.log), "%.*s/zygote.log",
@@ -420,7 +447,7 @@ static void zygote_gone(void *context, int signum, int code)
                        : "run `pxengine --help` by hand to see if it starts");
     px_seat *seat, *next;
     HASH_ITER (hh, controller->seats, seat, next) {
-        if (seat->cause[0] == '\0') {
+        if (seat->cause[0] == '\0' && seat->nest == NULL) {
             seat->exit = (px_exit){.signal = was_ready ? SIGKILL : -1, .code = -1};
             (void)snprintf(seat->cause, sizeof(seat->cause), "%.500s", cause);
             if (seat->pid > 0) {
@@ -498,7 +525,8 @@ void px__stop(px_controller *controller, const char *why)
     px_log_info("cluster stops", "why=%s", why);
     controller->stopping = true;
     px_roster_stop(controller->roster, px_now(), &orders);
-    if (!controller->zygote_ready) { // nothing was forked yet
+    if (controller->launcher.kind == PX_LAUNCH_LOCAL &&
+        !controller->zygote_ready) { // nothing was forked yet
         px_zygote_free(PX_STEAL(controller->zygote));
         px_roster_nursery_died(controller->roster, px_now(), &orders);
     }

@@ -24,6 +24,7 @@ typedef struct px_peer {
     int events; // what the loop waits for
     px_role role;
     uint32_t id;
+    bool far;          // on another host: reached through px-gate
     bool got_segments; // a client that may have segments of engines to map
     bool was_asked;    // a client that an engine has asked for input
     px_ns opened;
@@ -94,6 +95,11 @@ void px__tell_recall(px_relay *relay, uint32_t engine, uint32_t client, uint64_t
 // px__forward sends frames from index first on to an engine, behind a route frame for it (n = 1).
 px_err px__forward(const px_route *route, px_peer *to, const px_frames *frames, size_t first,
                    px_peer *source);
+
+// px__inline puts the contents of segments in their places in body (from the delimiter on), because
+// its receiver is on another host, and clears what route says of segments. A client that lent them
+// gets them back.
+void px__inline(px_route *route, const px_peer *engine, px_frames *body);
 
 // px_loss says why a task has no reply. With a debtor its end is told; else ename and words.
 typedef struct px_loss {

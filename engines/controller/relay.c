@@ -27,6 +27,7 @@
 #include <utlist.h>
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define HIGH_WATER ((size_t)64 << 20)
 #define READ_BUDGET 64 // messages of one peer in a round
@@ -404,6 +405,7 @@ static px_err add_peer(px_relay *relay, px_link *link)
         return PX_ENOMEM;
     }
     *peer = (px_peer){.relay = relay, .link = link, .events = PX_READABLE, .opened = px_now()};
+    peer->far = px_link_peer_pid(link) == getpid(); // px-gate's
     px_err err = px_loop_add_fd(relay->loop, "work", px_link_fd(link), PX_READABLE, peer_ready,
                                 peer, &peer->source);
     if (err != PX_OK) {

@@ -175,9 +175,8 @@ static void deliver(px_controller *controller, uint32_t engine, int signum)
     }
     if (signum == SIGINT && seat->visitor != NULL) { // the engine's fence holds this way
         (void)px__hub_send(seat->visitor, "interrupt_request", (px_slice){0}, (px_slice){0});
-    } else if (seat->pid > 0 && kill(seat->pid, signum) != 0) {
-        px_log_warning("signal not delivered", "engine=%u signal=%d cause=%s", engine, signum,
-                       strerror(errno));
+    } else {
+        px__signal_seat(seat, signum);
     }
 }
 

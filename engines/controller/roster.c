@@ -223,7 +223,7 @@ static void spawn(px_roster *roster, px_ns now, int64_t replaces, px_orders *ord
     engine->replaces = replaces;
     roster->engines[roster->n++] = engine;
     become(engine, now, PX_ENGINE_SPAWNED, "ordered", orders);
-    engine->deadline = now + roster->limits.registration;
+    engine->deadline = roster->limits.registration != 0 ? now + roster->limits.registration : 0;
     give(orders, PX_ORDER_SPAWN, engine->id);
 }
 

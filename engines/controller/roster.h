@@ -85,7 +85,7 @@ typedef struct px_engine {
 
 // px_roster_limits are the waits, in nanoseconds.
 typedef struct px_roster_limits {
-    px_ns registration; // from the order to the registration
+    px_ns registration; // from the order to the registration; 0: as long as it takes
     px_ns polite;       // from the request to SIGTERM
     px_ns terminate;    // from SIGTERM to SIGKILL
     px_ns exit;         // from the end of a connection (or SIGKILL) to the news of the exit

@@ -112,8 +112,16 @@ px_err px__forward(const px_route *route, px_peer *to, const px_frames *frames, 
                    px_peer *source)
 {
     PX_AUTO_FRAMES copy = {0};
+    PX_AUTO_FRAMES body = {0};
+    px_route own = *route;
     px_bytes *head = NULL;
-    PX_TRY(px_route_encode(route, &to->id, &head));
+    if (to->far && (route->flags & PX_ROUTE_SEGMENTS) != 0) {
+        PX_TRY(px_frames_share(&body, frames, first, px_frames_count(frames) - first));
+        px__inline(&own, to, &body);
+        frames = &body;
+        first = 0;
+    }
+    PX_TRY(px_route_encode(&own, &to->id, &head));
     if (px_frames_push(&copy, head) != PX_OK) {
         px_bytes_unref(head);
         return PX_ENOMEM;

@@ -18,7 +18,7 @@
 static bool sample(px_seat *seat, px_ns now)
 {
     px_process process;
-    if (seat->cause[0] != '\0' || !px_process_read(seat->pid, &process)) {
+    if (seat->far || seat->cause[0] != '\0' || !px_process_read(seat->pid, &process)) {
         bool changed = seat->cpu > 0;
         seat->cpu = 0;
         return changed;

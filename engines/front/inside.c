@@ -383,14 +383,14 @@ static px_err enter(px_front *front, px_error *reterr)
     PX_AUTO_BUF first = {0};
     PX_AUTO_BUF second = {0};
     px_buf_printf(&first, "{\"role\":\"client\",\"pid\":%ld}", (long)getpid());
-    PX_TRY(px_enter(&entry, front->file.control, px_buf_slice(&first), &front->control, &answer,
+    PX_TRY(px_enter(&entry, PX_TUNNEL_CONTROL, px_buf_slice(&first), &front->control, &answer,
                     reterr));
     px_jsonw w = px_jsonw_to(&second);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "role", "client");
     px_jsonw_key_string(&w, "peer", px_json_string(answer, "peer", ""));
     px_jsonw_end_object(&w);
-    PX_TRY(px_enter(&entry, front->file.work, px_buf_slice(&second), &front->work, &second_answer,
+    PX_TRY(px_enter(&entry, PX_TUNNEL_WORK, px_buf_slice(&second), &front->work, &second_answer,
                     reterr));
     const px_json *engines = px_json_get(answer, "engines");
     for (size_t i = 0; i < px_json_length(engines); i++) {

@@ -31,7 +31,7 @@ struct px_zygote {
 
 // --- events --------------------------------------------------------------------------------------
 
-static void understand(px_zygote *zygote, px_slice line)
+void px_zygote_understand(const px_zygote_events *tell, px_slice line)
 {
     px_error error = {0};
     PX_AUTO(px_json) json = NULL;
@@ -40,7 +40,6 @@ static void understand(px_zygote *zygote, px_slice line)
         return;
     }
     const char *event = px_json_string(json, "event", "");
-    const px_zygote_events *tell = &zygote->events;
     uint32_t engine = (uint32_t)px_json_int(json, "engine", -1);
     if (strcmp(event, "ready") == 0) {
         tell->ready(tell->context);
@@ -70,7 +69,7 @@ static bool hear(px_zygote *zygote)
     const uint8_t *end;
     while ((end = memchr(zygote->in.data + start, '\n', zygote->in.size - start)) != NULL) {
         size_t size = (size_t)(end - zygote->in.data) - start;
-        understand(zygote, px_slice_of(zygote->in.data + start, size));
+        px_zygote_understand(&zygote->events, px_slice_of(zygote->in.data + start, size));
         start += size + 1;
     }
     memmove(zygote->in.data, zygote->in.data + start, zygote->in.size - start);
@@ -140,9 +139,15 @@ static px_err say(px_zygote *zygote)
     return PX_OK;
 }
 
-px_err px_zygote_spawn(px_zygote *zygote, const px_zygote_order *order)
+px_err px_zygote_tell(px_zygote *zygote, px_slice order)
 {
-    px_jsonw w = px_jsonw_to(&zygote->out);
+    px_buf_append_slice(&zygote->out, order);
+    return say(zygote);
+}
+
+void px_zygote_write_order(const px_zygote_order *order, px_buf *out)
+{
+    px_jsonw w = px_jsonw_to(out);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "op", "spawn");
     px_jsonw_key_int(&w, "engine", order->engine);
@@ -151,6 +156,11 @@ px_err px_zygote_spawn(px_zygote *zygote, const px_zygote_order *order)
     px_jsonw_key_string(&w, "cluster", order->cluster);
     px_jsonw_key_string(&w, "cwd", order->cwd);
     px_jsonw_end_object(&w);
+}
+
+px_err px_zygote_spawn(px_zygote *zygote, const px_zygote_order *order)
+{
+    px_zygote_write_order(order, &zygote->out);
     return say(zygote);
 }
 
@@ -170,13 +180,14 @@ pid_t px_zygote_pid(const px_zygote *zygote)
 // launch starts the program with the line as stdin and stdout and no signal blocked or ignored.
 static int launch(px_zygote *zygote, const px_zygote_config *config, int in, int out)
 {
-    char *argv[] = {(char *)config->program,
-                    "--zygote",
-                    "--folder",
-                    (char *)config->folder,
-                    config->preload != NULL ? "--preload" : NULL,
-                    (char *)config->preload,
-                    NULL};
+    char *own[] = {(char *)config->program,
+                   "--zygote",
+                   "--folder",
+                   (char *)config->folder,
+                   config->preload != NULL ? "--preload" : NULL,
+                   (char *)config->preload,
+                   NULL};
+    char *const *argv = config->argv != NULL ? config->argv : own;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -199,9 +210,8 @@ static int launch(px_zygote *zygote, const px_zygote_config *config, int in, int
     err = err == 0 ? posix_spawnattr_setflags(&attributes,
                                               POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
                    : err;
-    err = err == 0
-              ? posix_spawn(&zygote->pid, config->program, &actions, &attributes, argv, config->env)
-              : err;
+    err = err == 0 ? posix_spawnp(&zygote->pid, argv[0], &actions, &attributes, argv, config->env)
+                   : err;
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return err;
@@ -226,7 +236,9 @@ static px_err open_line(px_zygote *zygote, const px_zygote_config *config, px_er
     zygote->from = events[0];
     if (err != 0) {
         zygote->pid = 0;
-        return px_error_set(reterr, PX_ESYS, "cannot start %s: %s", config->program, strerror(err));
+        return px_error_set(reterr, PX_ESYS, "cannot start %s: %s",
+                            config->argv != NULL ? config->argv[0] : config->program,
+                            strerror(err));
     }
     zygote->pidfd = (int)syscall(SYS_pidfd_open, zygote->pid, 0);
     if (zygote->pidfd < 0) {

@@ -4,6 +4,7 @@
 #ifndef PX_ENGINES_ZYGOTE_LINK_H
 #define PX_ENGINES_ZYGOTE_LINK_H
 
+#include "px/buf.h"
 #include "px/err.h"
 #include "px/loop.h"
 
@@ -30,6 +31,7 @@ typedef struct px_zygote_config {
     const char *preload; // more modules, comma separated; NULL: none
     int log;             // descriptor for its stderr
     char *const *env;    // its whole environment
+    char *const *argv;   // NULL: program's own arguments for this host; else all of another command
 } px_zygote_config;
 
 // px_zygote_order is one engine to fork.
@@ -42,6 +44,12 @@ px_err px_zygote_start(px_loop *loop, const px_zygote_config *config,
                        const px_zygote_events *events, px_zygote **ret_zygote, px_error *reterr);
 pid_t px_zygote_pid(const px_zygote *zygote);
 px_err px_zygote_spawn(px_zygote *zygote, const px_zygote_order *order);
+// px_zygote_tell sends an order as it is: a JSON object in one line.
+px_err px_zygote_tell(px_zygote *zygote, px_slice order);
+// px_zygote_understand tells whom events names what a line of a zygote says.
+void px_zygote_understand(const px_zygote_events *events, px_slice line);
+// px_zygote_write_order appends the order to fork an engine.
+void px_zygote_write_order(const px_zygote_order *order, px_buf *out);
 // px_zygote_quit asks it to end; gone follows.
 px_err px_zygote_quit(px_zygote *zygote);
 // px_zygote_free kills it if it still lives, waits for it and forgets it, without gone.

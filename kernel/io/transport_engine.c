@@ -248,7 +248,8 @@ static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
     PX_AUTO_FRAMES frames = {0};
     PX_TRY(push_route(&frames, &route, own_id(e)));
     PX_TRY(px_session_compose(px_io_session(e->io), outgoing, &frames));
-    if (kind == PX_ROUTE_REPLY && px_bulk_wanted(&frames, AT_BUFFERS)) {
+    bool shares = !px_link_is_far(e->work) && (asked.flags & PX_ROUTE_FAR) == 0;
+    if (kind == PX_ROUTE_REPLY && shares && px_bulk_wanted(&frames, AT_BUFFERS)) {
         PX_TRY(pack(e, &frames, &route));
     }
     return kind == PX_ROUTE_REPLY ? send_reply(e, &frames) : px_link_send(e->work, &frames);
@@ -299,7 +300,13 @@ static px_err engine_send_raw(px_transport *transport, px_channel channel, const
 
 static void lost(engine *e, px_err err)
 {
-    px_io_lost(e->io, err == PX_ECLOSED ? "the controller is gone" : px_err_text(err));
+    char why[512] = "";
+    px_link_why(e->work, why, sizeof why);
+    if (why[0] == '\0') {
+        px_link_why(e->control, why, sizeof why);
+    }
+    const char *plain = err == PX_ECLOSED ? "the controller is gone" : px_err_text(err);
+    px_io_lost(e->io, why[0] != '\0' ? why : plain);
 }
 
 // refuse answers a request whose buffers cannot be had, so that its client does not wait for ever.
@@ -568,13 +575,11 @@ static px_err enter(engine *e, px_error *reterr)
     PX_AUTO(px_json) work_answer = NULL;
     write_control_registration(e, &first);
     PX_TRY(px_buf_status(&first));
-    PX_TRY(px_enter(&entry, e->config->cluster.control, px_buf_slice(&first), &e->control, &answer,
-                    reterr));
+    PX_TRY(px_enter(&entry, PX_TUNNEL_CONTROL, px_buf_slice(&first), &e->control, &answer, reterr));
     e->config->engine_id = px_json_int(answer, "id", e->config->engine_id);
     write_work_registration(px_json_string(answer, "peer", ""), &second);
     PX_TRY(px_buf_status(&second));
-    return px_enter(&entry, e->config->cluster.work, px_buf_slice(&second), &e->work, &work_answer,
-                    reterr);
+    return px_enter(&entry, PX_TUNNEL_WORK, px_buf_slice(&second), &e->work, &work_answer, reterr);
 }
 
 static void wake_from_link(void *context)

@@ -40,7 +40,9 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
     client->hooks = options->hooks;
     client->work_poll = -1;
     client->kick = -1;
-    px_err err = px_cluster_file_read(options->name, &client->file, reterr);
+    px_err err = strchr(options->name, '/') != NULL
+                     ? px_cluster_file_load(options->name, &client->file, reterr)
+                     : px_cluster_file_read(options->name, &client->file, reterr);
     if (err == PX_OK) {
         px_slice key = px_slice_str(client->file.key);
         const char *scheme = client->file.signature_scheme;

@@ -53,6 +53,7 @@ struct px_client {
     px_waiter *idle_waiters;
     px_waiter *leader; // the waiter that plays the reader; NULL: px-client does
     bool closed;
+    bool far;      // the controller is on another host: nothing is shared with engines
     bool closing;  // px_client_close has begun
     bool forked;   // this process is a child of the one that registered
     bool stopping; // the controller said that the cluster is being stopped

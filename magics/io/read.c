@@ -15,6 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+// far_why says what a connection over the network ended of, if anything is known.
+static bool far_why(px_client *client, px_buf *ret_reason)
+{
+    char why[512] = "";
+    px_link_why(client->work, why, sizeof why);
+    if (why[0] == '\0') {
+        px_link_why(client->control, why, sizeof why);
+    }
+    px_buf_append_str(ret_reason, why);
+    return why[0] != '\0';
+}
+
 void px__link_ended(px_client *client, px_err err, px_buf *ret_reason)
 {
     const char *name = client->file.id;
@@ -24,6 +36,8 @@ void px__link_ended(px_client *client, px_err err, px_buf *ret_reason)
     if (stopping) {
         px_buf_printf(ret_reason, "cluster '%s' was stopped; start one and make a new Client",
                       name);
+    } else if (far_why(client, ret_reason)) {
+        px_buf_append_str(ret_reason, "; make a new Client once it can be reached");
     } else if (err == PX_ECLOSED) {
         px_buf_printf(ret_reason,
                       "the controller of cluster '%s' is gone (process %d ended or closed the "

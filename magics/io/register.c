@@ -42,7 +42,7 @@ static px_err register_control(px_client *client, const px_client_options *optio
     px_jsonw_end_object(&w);
     PX_TRY(px_buf_status(&content));
     PX_AUTO(px_json) answer = NULL;
-    PX_TRY(px_enter(entry, client->file.control, px_buf_slice(&content), &client->control, &answer,
+    PX_TRY(px_enter(entry, PX_TUNNEL_CONTROL, px_buf_slice(&content), &client->control, &answer,
                     reterr));
     client->id = (uint32_t)px_json_int(answer, "id", 0);
     px_buf_append_str(ret_peer, px_json_string(answer, "peer", ""));
@@ -62,8 +62,9 @@ static px_err register_work(px_client *client, const px_entry *entry, px_slice p
     px_jsonw_end_object(&w);
     PX_TRY(px_buf_status(&content));
     PX_AUTO(px_json) answer = NULL;
-    return px_enter(entry, client->file.work, px_buf_slice(&content), &client->work, &answer,
-                    reterr);
+    PX_TRY(px_enter(entry, PX_TUNNEL_WORK, px_buf_slice(&content), &client->work, &answer, reterr));
+    client->far = px_link_is_far(client->work);
+    return PX_OK;
 }
 
 px_err px__register(px_client *client, const px_client_options *options, px_error *reterr)

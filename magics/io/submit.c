@@ -220,7 +220,7 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     bool has_terms = submission->balanced && submission->terms != NULL;
     int flags = (task->bulk.n > 0 || with->loan != NULL ? PX_ROUTE_SEGMENTS : 0) |
                 (with->loan != NULL ? PX_ROUTE_LENT : 0) | (has_terms ? PX_ROUTE_TERMS : 0) |
-                (submission->init ? PX_ROUTE_INIT : 0);
+                (submission->init ? PX_ROUTE_INIT : 0) | (client->far ? PX_ROUTE_FAR : 0);
     const px_route route = {.kind = submission->balanced ? PX_ROUTE_TASK : PX_ROUTE_REQUEST,
                             .flags = (uint16_t)flags,
                             .client = client->id,
@@ -326,7 +326,7 @@ static px_err share_buffers(px_task *task, const px_submission *submission, px_f
             return err;
         }
     }
-    if (!submission->init && px_bulk_wanted(buffers, 0)) {
+    if (!submission->init && !task->client->far && px_bulk_wanted(buffers, 0)) {
         PX_TRY(pack(task->client, task, buffers, ret_loan));
     }
     return PX_OK;

@@ -58,6 +58,14 @@ def find_cluster(name: str | None = None) -> str:
     raise SeveralClustersError(f"{len(names)} clusters are running, say which one: {calls}")
 
 
+def _name_or_file(path: str) -> str | None:
+    """The name of the cluster that a connection file describes; the file itself when the cluster
+    can be reached over the network, as it may be a copy from another host."""
+    with open(path, encoding="utf-8") as file:
+        described = json.load(file)
+    return os.path.abspath(path) if described.get("port") else described.get("id")
+
+
 def _named_by(connection_info: Any, cluster_id: str | None, profile: str | None) -> str | None:
     """The cluster's name out of whatever ipyparallel's Client takes."""
     if isinstance(connection_info, dict):
@@ -70,8 +78,7 @@ def _named_by(connection_info: Any, cluster_id: str | None, profile: str | None)
             return text
         if not os.path.exists(text):
             raise error.NoClusterError(f"there is no file {text!r}; {HOW_TO_START}")
-        with open(text, encoding="utf-8") as file:
-            return json.load(file).get("id")
+        return _name_or_file(text)
     if connection_info is not None:
         kind = type(connection_info).__name__
         raise TypeError(f"the name of a cluster is needed, or its file, not {kind}")
@@ -112,7 +119,9 @@ class Client:
         self.block = False
         self.cluster = cluster
         self.profile = profile or "default"
-        name = find_cluster(_named_by(connection_info, cluster_id, profile))
+        name = _named_by(connection_info, cluster_id, profile)
+        if name is None or os.sep not in name:
+            name = find_cluster(name)
         self._connection = _client.Connection(name, timeout=timeout)
         self._submit = self._connection.submit
         self._results = Results()

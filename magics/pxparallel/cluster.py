@@ -80,6 +80,21 @@ def _failure(code: int, answer: dict[str, Any], stderr: str) -> Exception:
     return failed
 
 
+_LAUNCH = (
+    *("ip", "port", "location", "lease", "ssh", "remote_engine"),
+    *("mpi", "queue", "account", "template"),
+)
+
+
+def _launch_options(engines: str, given: dict[str, Any]) -> list[str]:
+    """The options of ``pxcluster start`` that say where engines run and how they are reached."""
+    arguments = [] if engines.lower() == "local" else ["--engines", engines]
+    for name in _LAUNCH:
+        if given.get(name) is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(given[name])]
+    return arguments + (["--tunnel"] if given.get("tunnel") else [])
+
+
 def latest() -> str | None:
     """The name of the cluster that this process started last, if it still runs."""
     names = None
@@ -100,6 +115,11 @@ class Cluster:
     ``restart``: a new engine takes the place of one that dies. ``engine_timeout``: seconds that
     the engines may take to come up. Each method that talks to
     the cluster has a blocking twin with ``_sync`` at its end.
+
+    ``engines``: where they run, as ``pxcluster start --engines`` takes it: "local",
+    "ssh:host=4,user@other:2222=4", "mpi", "slurm", "pbs", "sge", "lsf", "htcondor".
+    ``controller_ip``, ``port``, ``location``, ``lease``, ``ssh``, ``remote_engine``, ``tunnel``,
+    ``mpi``, ``queue``, ``account`` and ``template`` are that command's options.
     """
 
     def __init__(
@@ -113,12 +133,13 @@ class Cluster:
         preload: str | None = None,
         restart: bool = False,
         profile: str | None = None,
-        **ignored: Any,
+        engines: str | None = None,
+        controller_ip: str | None = None,
+        **options: Any,
     ) -> None:
-        # What else ipyparallel's Cluster takes (launchers, delays, log levels) has no use here.
-        engines = ignored.get("engines")
-        if engines not in (None, "local", "Local"):
-            raise ClusterError(f"engines={engines!r}: only local engines can be started")
+        # What else ipyparallel's Cluster takes (delays, log levels) has no use here.
+        self.engines = engines or "local"
+        self._launch = _launch_options(self.engines, {"ip": controller_ip, **options})
         self.n = n
         self.cluster_id = cluster_id or self._free_name()
         self.engine_timeout = engine_timeout
@@ -151,10 +172,14 @@ class Cluster:
 
         On a running cluster: adds ``n`` engines.
         """
-        count = n or self.n or len(os.sched_getaffinity(0))
+        count = n or self.n
         if self._running:
             return self._add(n or 1)
-        arguments = ["start", self.cluster_id, "-n", str(count)]
+        if count is None and not self.engines.startswith("ssh:"):  # else the list of hosts says it
+            count = len(os.sched_getaffinity(0))
+        arguments = ["start", self.cluster_id, *self._launch]
+        if count is not None:
+            arguments += ["-n", str(count)]
         arguments += ["--timeout", f"{self.engine_timeout:g}"]
         arguments += ["--cwd", self.cwd or os.getcwd()]
         if self.shutdown_atexit:
@@ -163,8 +188,7 @@ class Cluster:
             arguments.append("--restart")
         if self.preload:
             arguments += ["--preload", self.preload]
-        run(*arguments)
-        self.n = count
+        self.n = run(*arguments).get("n", count)
         self._running = True
         _started.append(weakref.ref(self))
         return self

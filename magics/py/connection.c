@@ -57,7 +57,7 @@ static int connection_init(PyObject *object, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Connection is initialised once");
         return -1;
     }
-    if (!px_cluster_name_valid(name)) {
+    if (strchr(name, '/') == NULL && !px_cluster_name_valid(name)) {
         (void)PyErr_Format(PyExc_ValueError,
                            "'%s' is no cluster's name: 1 to 64 letters, digits, '.', '_' or '-'",
                            name);

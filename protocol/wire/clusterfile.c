@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_FILE ((size_t)1 << 17)
 #define FILE_VERSION 1
@@ -31,6 +32,7 @@ static px_err read_texts(const px__fields *fields, px_cluster_file *file)
         {"work", file->work, sizeof(file->work)},
         {"cwd", file->cwd, sizeof(file->cwd)},
         {"python", file->python, sizeof(file->python)},
+        {"addresses", file->addresses, sizeof(file->addresses)},
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -45,6 +47,8 @@ static px_err read_fields(const px__fields *fields, px_cluster_file *file)
     int64_t pid = 0;
     int64_t n = 0;
     int64_t attached_to = 0;
+    int64_t port = 0;
+    int64_t lease = PX_LEASE_S;
 
     PX_TRY(px__field_int(fields, "version", 0, INT32_MAX, &version));
     if (version != FILE_VERSION) {
@@ -56,7 +60,11 @@ static px_err read_fields(const px__fields *fields, px_cluster_file *file)
     PX_TRY(px__field_int(fields, "pid", 1, INT32_MAX, &pid));
     PX_TRY(px__field_int(fields, "n", 0, PX_ROUTE_MAX_ENGINES, &n));
     PX_TRY(px__field_int(fields, "attached_to", 0, INT32_MAX, &attached_to));
+    PX_TRY(px__field_int(fields, "port", 0, UINT16_MAX, &port));
+    PX_TRY(px__field_int(fields, "lease", 1, INT32_MAX, &lease));
     PX_TRY(read_texts(fields, file));
+    file->port = (uint16_t)port;
+    file->lease_s = (uint32_t)lease;
     file->pid = (pid_t)pid;
     file->n = (uint32_t)n;
     file->attached_to = (pid_t)attached_to;
@@ -128,6 +136,63 @@ px_err px_cluster_file_read(const char *name, px_cluster_file *ret_file, px_erro
     return err;
 }
 
+// same_host compares the kernel's id of this boot with the controller's. Containers of one host
+// have the same one and do not see each other's files, so the sockets must be there as well.
+static bool same_host(const px_cluster_file *file)
+{
+    PX_AUTO_FREE char *boot = NULL;
+    size_t size = 0;
+    if (file->boot_id[0] == '\0' ||
+        px_file_read("/proc/sys/kernel/random/boot_id", 256, &boot, &size, NULL) != PX_OK) {
+        return true;
+    }
+    size_t length = strlen(file->boot_id);
+    return size >= length && memcmp(boot, file->boot_id, length) == 0;
+}
+
+bool px_cluster_near(const px_cluster_file *file)
+{
+    const char *wanted = getenv("PX_LINK");
+    if (file->port == 0) {
+        return true;
+    }
+    if (wanted != NULL && strcmp(wanted, "tcp") == 0) {
+        return false;
+    }
+    return same_host(file) && access(file->control, F_OK) == 0;
+}
+
+void px_cluster_file_json(const px_cluster_file *file, px_jsonw *w)
+{
+    px_jsonw_object(w);
+    px_jsonw_key_int(w, "version", FILE_VERSION);
+    px_jsonw_key_string(w, "id", file->id);
+    px_jsonw_key_int(w, "pid", file->pid);
+    px_jsonw_key_string(w, "host", file->host);
+    px_jsonw_key_string(w, "boot_id", file->boot_id);
+    px_jsonw_key_string(w, "started", file->started);
+    px_jsonw_key_int(w, "n", file->n);
+    px_jsonw_key_string(w, "launcher", file->launcher);
+    px_jsonw_key_string(w, "key", file->key);
+    px_jsonw_key_string(w, "signature_scheme", file->signature_scheme);
+    px_jsonw_key_string(w, "control", file->control);
+    px_jsonw_key_string(w, "work", file->work);
+    px_jsonw_key_string(w, "cwd", file->cwd);
+    px_jsonw_key_string(w, "python", file->python);
+    px_jsonw_key(w, "attached_to");
+    if (file->attached_to != 0) {
+        px_jsonw_int(w, file->attached_to);
+    } else {
+        px_jsonw_null(w);
+    }
+    if (file->port != 0) {
+        px_jsonw_key_int(w, "port", file->port);
+        px_jsonw_key_string(w, "addresses", file->addresses);
+        px_jsonw_key_int(w, "lease", file->lease_s);
+    }
+    px_jsonw_end_object(w);
+}
+
 px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr)
 {
     char path[PATH_MAX];
@@ -135,28 +200,7 @@ px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr)
     px_jsonw w = px_jsonw_to(&out);
 
     PX_TRY(file_path(file->id, path, reterr));
-    px_jsonw_object(&w);
-    px_jsonw_key_int(&w, "version", FILE_VERSION);
-    px_jsonw_key_string(&w, "id", file->id);
-    px_jsonw_key_int(&w, "pid", file->pid);
-    px_jsonw_key_string(&w, "host", file->host);
-    px_jsonw_key_string(&w, "boot_id", file->boot_id);
-    px_jsonw_key_string(&w, "started", file->started);
-    px_jsonw_key_int(&w, "n", file->n);
-    px_jsonw_key_string(&w, "launcher", file->launcher);
-    px_jsonw_key_string(&w, "key", file->key);
-    px_jsonw_key_string(&w, "signature_scheme", file->signature_scheme);
-    px_jsonw_key_string(&w, "control", file->control);
-    px_jsonw_key_string(&w, "work", file->work);
-    px_jsonw_key_string(&w, "cwd", file->cwd);
-    px_jsonw_key_string(&w, "python", file->python);
-    px_jsonw_key(&w, "attached_to");
-    if (file->attached_to != 0) {
-        px_jsonw_int(&w, file->attached_to);
-    } else {
-        px_jsonw_null(&w);
-    }
-    px_jsonw_end_object(&w);
+    px_cluster_file_json(file, &w);
     px_buf_append(&out, "\n", 1);
     if (px_buf_status(&out) != PX_OK) {
         return px_error_set(reterr, PX_ENOMEM, "out of memory");

@@ -98,11 +98,31 @@ static px_err exchange(const px_entry *entry, px_link *link, px_slice content, p
     return PX_OK;
 }
 
-px_err px_enter(const px_entry *entry, const char *path, px_slice content, px_link **ret_link,
+px_err px_enter_connect(const px_entry *entry, px_tunnel_use use, px_link **ret_link,
+                        px_error *reterr)
+{
+    const px_cluster_file *file = entry->file;
+    if (px_cluster_near(file)) {
+        return px_link_connect(use == PX_TUNNEL_WORK ? file->work : file->control, ret_link,
+                               reterr);
+    }
+    const px_far far = {.name = file->id,
+                        .key = px_slice_str(file->key),
+                        .addresses = file->addresses,
+                        .port = file->port,
+                        .lease_s = file->lease_s,
+                        .use = use,
+                        .deadline = entry->deadline,
+                        .interrupted = entry->interrupted,
+                        .context = entry->context};
+    return px_far_connect(&far, ret_link, reterr);
+}
+
+px_err px_enter(const px_entry *entry, px_tunnel_use use, px_slice content, px_link **ret_link,
                 px_json **ret_answer, px_error *reterr)
 {
     PX_AUTO(px_link) link = NULL;
-    PX_TRY(px_link_connect(path, &link, reterr));
+    PX_TRY(px_enter_connect(entry, use, &link, reterr));
     PX_TRY(exchange(entry, link, content, ret_answer, reterr));
     *ret_link = PX_STEAL(link);
     return PX_OK;

@@ -375,8 +375,30 @@ void px_link_close(px_link *link)
     break_off(link);
     px__inbox_done(&link->in);
     (void)close(link->fd); // what was queued is dropped anyway
+    if (link->far != NULL) {
+        px__far_close(link->far);
+    }
     (void)pthread_mutex_destroy(&link->lock);
     free(link);
+}
+
+void px__link_set_far(px_link *link, px__far *far)
+{
+    link->far = far;
+    link->peer_pid = 0; // the socket's peer is a thread of ours
+}
+
+bool px_link_is_far(const px_link *link)
+{
+    return link->far != NULL;
+}
+
+void px_link_why(const px_link *link, char *ret_text, size_t size)
+{
+    ret_text[0] = '\0';
+    if (link->far != NULL) {
+        px__far_why(link->far, ret_text, size);
+    }
 }
 
 void px_link_shutdown(px_link *link)

@@ -32,8 +32,11 @@ typedef struct px__inbox {
     px_bytes *partial; // the incomplete one; not yet in frames
 } px__inbox;
 
+typedef struct px__far px__far;
+
 struct px_link {
     int fd;
+    px__far *far; // carries it over the network; NULL: the peer is on this host
     pid_t peer_pid;
     uint64_t max_bytes;
     px__inbox in;
@@ -45,6 +48,12 @@ struct px_link {
     void (*wake)(void *context);
     void *wake_context;
 };
+
+// px__link_set_far gives far to the link, whose end ends it.
+void px__link_set_far(px_link *link, px__far *far);
+// far.c: px__far_close waits until what was sent has left, for two seconds at most, and frees.
+void px__far_close(px__far *far);
+void px__far_why(px__far *far, char *ret_text, size_t size);
 
 void px__inbox_done(px__inbox *in);
 

@@ -130,7 +130,7 @@ static int connect_to(int fd, const struct sockaddr_un *address)
     return peer_is_ours(fd) ? 0 : EPERM;
 }
 
-px_err px_link_connect(const char *path, px_link **ret_link, px_error *reterr)
+px_err px_link_dial(const char *path, int *ret_fd, px_error *reterr)
 {
     struct sockaddr_un address;
     int folder_fd = -1;
@@ -144,9 +144,22 @@ px_err px_link_connect(const char *path, px_link **ret_link, px_error *reterr)
     if (folder_fd >= 0) {
         (void)close(folder_fd); // only a path
     }
-    px_err err = errnum == 0 ? px_link_adopt(fd, PX_LINK_MAX_BYTES, ret_link)
-                             : fail(reterr, errnum, "connect to", path);
-    if (err != PX_OK && fd >= 0) {
+    if (errnum != 0) {
+        if (fd >= 0) {
+            (void)close(fd); // nothing was sent
+        }
+        return fail(reterr, errnum, "connect to", path);
+    }
+    *ret_fd = fd;
+    return PX_OK;
+}
+
+px_err px_link_connect(const char *path, px_link **ret_link, px_error *reterr)
+{
+    int fd = -1;
+    PX_TRY(px_link_dial(path, &fd, reterr));
+    px_err err = px_link_adopt(fd, PX_LINK_MAX_BYTES, ret_link);
+    if (err != PX_OK) {
         (void)close(fd); // nothing was sent
     }
     return err;

@@ -64,6 +64,6 @@ def test_cluster__in_asyncio(watch):
     assert asyncio.run(main()) == "hello"
 
 
-def test_cluster__refuses_what_it_cannot_start():
-    with pytest.raises(px.KernelError, match="only local engines"):
-        px.Cluster(engines="slurm")
+def test_cluster__refuses_what_it_cannot_start(watch):
+    with pytest.raises(px.KernelError, match='no launcher "telepathy"; there are local, ssh'):
+        px.Cluster(engines="telepathy").start_cluster_sync()

@@ -18,7 +18,7 @@ DOORS = {
     "structmember.h": ("kernel/py/", "magics/py/"),
     "zmq": ("protocol/wire/socket.c", "protocol/wire/curve.c"),
     "sqlite3.h": ("engines/controller/store.c",),
-    "openssl/": ("protocol/wire/sign.c",),
+    "openssl/": ("protocol/wire/sign.c", "protocol/wire/tls.c"),
     "jansson.h": ("protocol/wire/json.c",),
     "uuid/": ("protocol/base/id.c",),
     "check.h": ("tests/unit/",),
@@ -31,6 +31,7 @@ PURE = {
     "engines/controller/heart.c",
     "magics/io/pending.c",
     "magics/io/batch.c",
+    "protocol/wire/stream.c",
 }
 PURE_SYSTEM = {"assert.h", "stdint.h", "stdbool.h", "stddef.h", "string.h"}
 PARTS = ("protocol", "kernel", "engines", "magics")

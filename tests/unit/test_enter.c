@@ -5,6 +5,7 @@
 #include "px/thread.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
 typedef enum manner { WELCOME, REFUSAL, SILENCE, GARBAGE, GOODBYE, WRONG_KEY, WRONG_TYPE } manner;
@@ -92,10 +93,11 @@ static px_err enter(manner how, px_error *error)
     const px_entry entry = {
         .file = &file, .session = session, .deadline = px_now() + timeout, .timeout = timeout};
 
+    (void)snprintf(file.control, sizeof(file.control), "%s", path);
     ok(px_link_listen(path, &h.listener, NULL));
     ok(px_thread_start(&thread, "host", be_host, &h));
-    px_err err =
-        px_enter(&entry, path, PX_SLICE_LITERAL("{\"role\":\"client\"}"), &link, &reply, error);
+    px_err err = px_enter(&entry, PX_TUNNEL_CONTROL, PX_SLICE_LITERAL("{\"role\":\"client\"}"),
+                          &link, &reply, error);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert(err != PX_OK || px_json_int(reply, "id", 0) == 7);
     ck_assert(err == PX_OK || (link == NULL && reply == NULL));
@@ -137,8 +139,9 @@ START_TEST(test_enter__nobody_there_is_said)
     px_error error = {0};
     const px_entry entry = {.file = &file, .session = session, .deadline = px_now()};
 
-    fails_with(PX_ENOENT, px_enter(&entry, unit_path("none.sock"), PX_SLICE_LITERAL("{}"), &link,
-                                   &reply, &error));
+    (void)snprintf(file.control, sizeof(file.control), "%s", unit_path("none.sock"));
+    fails_with(PX_ENOENT,
+               px_enter(&entry, PX_TUNNEL_CONTROL, PX_SLICE_LITERAL("{}"), &link, &reply, &error));
     ck_assert_ptr_nonnull(strstr(error.text, "none.sock"));
 }
 END_TEST

@@ -5,7 +5,9 @@
 
 #include "px/buf.h"
 #include "px/err.h"
+#include "px/far.h"
 #include "px/frames.h"
+#include "px/json.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -30,6 +32,8 @@
 #define PX_ROUTE_LENT 8
 // PX_ROUTE_INIT on a REQUEST: the controller keeps it, and engines that join later run it first.
 #define PX_ROUTE_INIT 16
+// PX_ROUTE_FAR on a REQUEST or TASK: its client is on another host, so the reply has no segments.
+#define PX_ROUTE_FAR 32
 
 typedef enum px_route_kind {
     PX_ROUTE_REQUEST = 1, // client to engines; the controller fans out, each engine receives n = 1
@@ -83,13 +87,24 @@ typedef struct px_cluster_file {
     char cwd[PATH_MAX];
     char python[PATH_MAX];
     pid_t attached_to; // 0: detached
+    // How it is reached over the network: port 0 when it is not (px/far.h).
+    uint16_t port;
+    uint32_t lease_s;
+    char addresses[PX_FAR_ADDRESSES];
 } px_cluster_file;
+
+#define PX_LEASE_S 75 // unless --lease says otherwise
+// px_cluster_near tells if the controller's sockets are to be had from here: on the same host,
+// unless PX_LINK=tcp in the environment asks for the network.
+bool px_cluster_near(const px_cluster_file *file);
 
 // px_cluster_file_read by cluster name, px_cluster_file_load by path. PX_ENOENT: no such cluster.
 px_err px_cluster_file_read(const char *name, px_cluster_file *ret_file, px_error *reterr);
 px_err px_cluster_file_load(const char *path, px_cluster_file *ret_file, px_error *reterr);
 px_err px_cluster_file_parse(px_slice text, const char *path, px_cluster_file *ret_file,
                              px_error *reterr);
+// px_cluster_file_json appends what px_cluster_file_write writes.
+void px_cluster_file_json(const px_cluster_file *file, px_jsonw *w);
 px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr);
 // px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the
 // folder of a controller that is gone (only when the lock is free); true when it removed one.

@@ -24,11 +24,14 @@ typedef struct px_entry {
     void *context;
 } px_entry;
 
-// px_enter connects to path (file->control or file->work), sends content as register_request and
-// waits for the register_reply. Messages that come with the reply stay in the link. PX_ENOENT,
-// PX_EREFUSED, PX_ETIMEOUT, PX_EINTR, PX_ECLOSED, PX_EPERM (the controller says no), each with a
-// sentence.
-px_err px_enter(const px_entry *entry, const char *path, px_slice content, px_link **ret_link,
+// px_enter connects to the controller's control or work socket, here or over the network
+// (px_cluster_near), sends content as register_request and waits for the register_reply. Messages
+// that come with the reply stay in the link. PX_ENOENT, PX_EREFUSED, PX_ETIMEOUT, PX_EINTR,
+// PX_ECLOSED, PX_EPERM (the controller says no), each with a sentence.
+px_err px_enter(const px_entry *entry, px_tunnel_use use, px_slice content, px_link **ret_link,
                 px_json **ret_answer, px_error *reterr);
+// px_enter_connect is its first part, the connection.
+px_err px_enter_connect(const px_entry *entry, px_tunnel_use use, px_link **ret_link,
+                        px_error *reterr);
 
 #endif

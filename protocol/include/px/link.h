@@ -1,4 +1,6 @@
-// link.h: one connection inside a cluster: multipart messages over a Unix stream socket.
+// link.h: one connection inside a cluster: multipart messages over a Unix stream socket. To another
+// host the other end of that socket is a tunnel (far.h): px_link_close then waits, for two seconds
+// at most, until what was sent has left.
 //
 // On the wire (little endian): u32 magic 'PXL1', u32 n_frames, then n_frames × u64 sizes, then the
 // frames' bytes. Limits are checked before memory is taken: PX_LINK_MAX_FRAMES frames, max_bytes in
@@ -33,6 +35,8 @@ px_err px_link_listen(const char *path, int *ret_fd, px_error *reterr);
 px_err px_link_accept(int listener, uint64_t max_bytes, px_link **ret_link);
 // px_link_connect reaches path (of any length); PX_ENOENT, PX_EREFUSED with a sentence.
 px_err px_link_connect(const char *path, px_link **ret_link, px_error *reterr);
+// px_link_dial is the first half of it: the connected socket, non-blocking.
+px_err px_link_dial(const char *path, int *ret_fd, px_error *reterr);
 // px_link_adopt makes a link of a connected stream socket (takes fd).
 px_err px_link_adopt(int fd, uint64_t max_bytes, px_link **ret_link);
 // px_link_close drops what was queued, closes and frees. px_link_shutdown only ends the connection:
@@ -43,6 +47,9 @@ PX_DEFINE_AUTO(px_link, px_link_close)
 
 int px_link_fd(const px_link *link);
 pid_t px_link_peer_pid(const px_link *link); // 0 when unknown
+bool px_link_is_far(const px_link *link);    // its peer is reached over the network
+// px_link_why says why a link over the network has ended, "" when there is nothing to say.
+void px_link_why(const px_link *link, char *ret_text, size_t size);
 void px_link_set_limit(px_link *link, uint64_t max_bytes);
 
 // px_link_send queues and tries to write frames (shares them; they stay the caller's). Any thread.
