@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -155,6 +156,8 @@ def environment(function: str) -> dict[str, str]:
 
 def measure(peers_python: Path, rounds: int, repeat: int, only: list[str]) -> Bench:
     """Run what is asked for."""
+    # So that a run that is ended from outside ends its lives too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = Bench(peers_python, rounds, repeat)
     bench.run(only)
     return bench

@@ -3,7 +3,6 @@ messages, interrupts. Interleaved, like kernel.py."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -11,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from processes import resident
 from wire import Session, Subject
 
 from kernel import Samples, clock, drain, wait_for_iopub
@@ -106,15 +104,6 @@ def interrupts(session: Session, by_message: bool) -> Iterator[tuple[str, float]
         drain(session)
 
 
-def idle(session: Session) -> dict[str, float]:
-    """What it costs to be there."""
-    pid = session.process.pid
-    return {
-        "idle kernel: resident, MB": resident(pid),
-        "idle kernel: threads": len(os.listdir(f"/proc/{pid}/task")),
-    }
-
-
 def _started(subject: Subject) -> Session:
     session = subject.start()
     wait_for_iopub(session)
@@ -142,13 +131,12 @@ def measure(subjects: list[Subject], rounds: int) -> tuple[Samples, list[str]]:
 
     for number in range(rounds):
         sessions = {subject: _started(subject) for subject in subjects}
-        for what in ("idle", "completion", "queued", "comms", "interrupts"):
+        for what in ("completion", "queued", "comms", "interrupts"):
             for subject, session in sessions.items():
                 ours = subject.name == "pxkernel"
                 if what == "interrupts" and subject.name == "xeus-python":
                     continue  # an interrupt ends its process
                 work = {
-                    "idle": lambda s=session: idle(s),
                     "completion": lambda s=session: completion(s),
                     "queued": lambda s=session: queued(s),
                     "comms": lambda s=session: comms(s),

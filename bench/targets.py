@@ -42,7 +42,7 @@ def least(limit: float, of: str | None = None) -> Target:
 KERNEL: dict[str, list[Target]] = {
     "start: first kernel_info reply": [most(25)],
     "start: first execute reply": [most(0.38, "ipykernel"), most(0.6, "xeus-python")],
-    "start from a warm parent: first execute reply": [most(40)],
+    "start: first execute reply, from a warm parent": [most(40)],
     "kernel_info, there and back": [most(0.2)],
     "kernel_info on control during that call": [most(2.5)],
     "heartbeat during that call": [most(2.5)],
@@ -64,7 +64,7 @@ KERNEL: dict[str, list[Target]] = {
     "interrupt of `while True: pass`": [most(5)],
     "interrupt of `time.sleep`": [most(5)],
     "shutdown, until the process is gone": [most(30)],
-    "idle kernel: resident, MB": [most(38)],
+    "idle kernel: resident MB": [most(38)],
     "idle kernel: threads": [most(5)],
 }
 
