@@ -137,11 +137,62 @@ int px_command_clean(const px_cli *cli)
     return PX_EXIT_OK;
 }
 
+// on_path tells if a program of that name can be run.
+static bool on_path(const char *program)
+{
+    char file[PATH_MAX];
+    const char *at = getenv("PATH");
+    while (at != NULL && *at != '\0') {
+        int length = (int)strcspn(at, ":");
+        if (snprintf(file, sizeof(file), "%.*s/%s", length, at, program) < (int)sizeof(file) &&
+            access(file, X_OK) == 0) {
+            return true;
+        }
+        at += length;
+        at += *at == ':';
+    }
+    return false;
+}
+
 int px_command_launchers(const px_cli *cli)
 {
-    (void)printf(cli->json
-                     ? "[{\"name\": \"local\", \"ok\": true, \"why\": null, \"profiles\": []}]\n"
-                     : "local: engines on this machine\n");
+    static const struct {
+        const char *name, *program, *what;
+    } launchers[] = {{"local", NULL, "engines on this machine"},
+                     {"ssh", "ssh", "engines on other hosts: ssh:HOST=N,HOST=N"},
+                     {"mpi", "mpiexec", "engines as ranks of one mpiexec"},
+                     {"slurm", "sbatch", "a job of Slurm"},
+                     {"pbs", "qsub", "a job of PBS"},
+                     {"sge", "qsub", "a job of Grid Engine"},
+                     {"lsf", "bsub", "a job of LSF"},
+                     {"htcondor", "condor_submit", "a job of HTCondor"}};
+    PX_AUTO_BUF out = {0};
+    px_jsonw w = px_jsonw_to(&out);
+    px_jsonw_array(&w);
+    for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
+        char why[64] = "";
+        const char *program = launchers[i].program;
+        if (program != NULL && !on_path(program)) {
+            (void)snprintf(why, sizeof(why), "there is no program %s here", program);
+        }
+        if (!cli->json) {
+            (void)printf("%s: %s%s%s%s\n", launchers[i].name, launchers[i].what,
+                         why[0] != '\0' ? " (" : "", why, why[0] != '\0' ? ")" : "");
+        }
+        px_jsonw_object(&w);
+        px_jsonw_key_string(&w, "name", launchers[i].name);
+        px_jsonw_key(&w, "ok");
+        px_jsonw_bool(&w, why[0] == '\0');
+        px_jsonw_key_string(&w, "why", why[0] != '\0' ? why : NULL);
+        px_jsonw_key(&w, "profiles");
+        px_jsonw_array(&w);
+        px_jsonw_end_array(&w);
+        px_jsonw_end_object(&w);
+    }
+    px_jsonw_end_array(&w);
+    if (cli->json) {
+        px_cli_print(&out);
+    }
     return PX_EXIT_OK;
 }
 

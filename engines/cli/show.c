@@ -152,6 +152,10 @@ void px_show_text(const px_json *status)
         (void)printf("  %s: %s\n", px_json_string(error, "message", ""),
                      px_json_string(error, "cause", ""));
     }
+    const char *pending = px_json_string(cluster, "pending", NULL);
+    if (pending != NULL) {
+        (void)printf("  %s\n", pending);
+    }
     size_t n = px_json_length(engines);
     if (n > 0) {
         (void)printf("engine  state         pid  cpu %%      MiB    tasks     done   failed\n");

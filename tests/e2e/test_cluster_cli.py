@@ -256,3 +256,11 @@ def test_threads_of_numerical_libraries_are_shared_out(cluster):
     for engine in (0, 1):
         environment = Path(f"/proc/{one.engine_pid(engine)}/environ").read_bytes().split(b"\0")
         assert f"OMP_NUM_THREADS={max(1, cores // 2)}".encode() in environment
+
+
+def test_launchers_say_what_is_missing_for_them(watch, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    known = {one["name"]: one for one in pxcluster("launchers")}
+    assert known["local"]["ok"]
+    assert not known["slurm"]["ok"]
+    assert "sbatch" in known["slurm"]["why"]
