@@ -12,9 +12,11 @@
 
 #include "io/capture.h"
 #include "io/interrupt.h"
+#include "io/known.h"
 #include "io/member.h"
 #include "io/need.h"
 #include "io/outbox.h"
+#include "io/stuck.h"
 #include "io/subshell.h"
 #include "io/waiting.h"
 #include "io/witness.h"
@@ -74,6 +76,8 @@ typedef struct px_kernel {
     px_outbox outbox;   // anyone to px-io
     px_capture capture;
     px_interrupt interrupt;
+    px_stuck stuck;                           // an interrupt that does not act
+    px_known known;                           // answers without Python
     px_waiting waiting;                       // the requests in inbox
     atomic_bool blocked;                      // px-main runs something that takes none of them
     px_subshells subshells;                   // more shells, each with an inbox of its own

@@ -71,6 +71,8 @@ static px_err start_kernel(const px_config *config, const px_launch *launch,
     px_must(px_mailbox_init(&kernel->side));
     px_must(px_outbox_init(&kernel->outbox));
     px_must(px_interrupt_init(&kernel->interrupt));
+    px_must(px_stuck_init(&kernel->stuck));
+    px_must(px_known_init(&kernel->known));
     px_must(px_waiting_init(&kernel->waiting));
     px_must(px_subshells_init(&kernel->subshells));
     px_must(px_capture_init(&kernel->capture, &kernel->outbox, config->capture_fds));

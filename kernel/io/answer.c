@@ -110,6 +110,7 @@ static void answer_interrupt(px_io *io, px_buf *out)
     letter->kind = PX_NOTICE_NUDGE;
     px_mailbox_post(&io->kernel->inbox, letter);
     if (err == PX_OK) {
+        px_stuck_watch(io);
         write_ok(out);
     } else {
         write_error(out, "OSError", px_err_text(err));
@@ -172,6 +173,15 @@ static void say_busy_again(px_io *io)
         px_io_status(io, running, "busy");
     }
     px_parent_unref(running);
+}
+
+void px_answer_send(px_io *io, px_channel channel, const px_parent *parent,
+                    const px_outgoing *reply)
+{
+    px_io_status(io, parent, "busy");
+    px_io_send(io, channel, parent, reply);
+    px_io_status(io, parent, "idle");
+    say_busy_again(io);
 }
 
 bool px_answer(px_io *io, px_channel channel, const px_message *message, const px_parent *parent)

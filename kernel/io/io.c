@@ -355,6 +355,8 @@ static px_err add_sources(px_io *io)
         px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
     PX_TRY(px_loop_add_fd(io->loop, "text", io->text_fd, PX_READABLE, text_due, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "side", UINT64_MAX, 0, px_side_due, io, &io->side_timer));
+    PX_TRY(px_stuck_attach(io));
+    PX_TRY(px_known_attach(io));
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
         if (fd >= 0) {

@@ -80,6 +80,9 @@ void px_topic(const px_config *config, const char *msg_type, px_buf *out);
 
 // answer.c: px_answer serves message when it needs no Python; false: it does. Frees nothing.
 bool px_answer(px_io *io, px_channel channel, const px_message *message, const px_parent *parent);
+// px_answer_send sends a reply between busy and idle of its request.
+void px_answer_send(px_io *io, px_channel channel, const px_parent *parent,
+                    const px_outgoing *reply);
 // px_answer_default writes the first content of kernel_info_reply, before Python has its own.
 void px_answer_default(const px_config *config, px_buf *out);
 

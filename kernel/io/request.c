@@ -109,6 +109,11 @@ void px_request_free(px_request *request)
     free(request);
 }
 
+bool px_request_claim(px_request *request)
+{
+    return !atomic_exchange(&request->claimed, true);
+}
+
 void px_reply_type(const char *msg_type, char *ret_type, size_t size)
 {
     static const char request[] = "_request";

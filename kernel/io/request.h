@@ -64,6 +64,7 @@ typedef struct px_request {
     px_ns posted;                // when it began to wait
     px_comm *comm;               // it is a message of this comm (io/comms.c); NULL: not noted
     atomic_uint refs;
+    atomic_bool claimed; // lent: somebody answers it (px_request_claim)
     struct px_request *prev, *next;
 } px_request;
 
@@ -78,6 +79,9 @@ px_request *px_request_new(px_channel channel, px_message *message);
 // px_request_free drops a reference; px_request_ref adds one.
 void px_request_free(px_request *request);
 px_request *px_request_ref(px_request *request);
+// px_request_claim is for px-side and px-io, which both may answer a request that was lent: true
+// for the first who asks.
+bool px_request_claim(px_request *request);
 // px_reply_type writes the reply's type: `x_request` gives `x_reply`, other names get `_reply`
 // appended.
 void px_reply_type(const char *msg_type, char *ret_type, size_t size);

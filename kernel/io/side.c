@@ -49,6 +49,7 @@ bool px_side_offer(px_io *io, px_request *request)
 // lend gives px-side a reference of its own; px-main drops the letter when it comes to it.
 static void lend(px_io *io, px_request *request)
 {
+    px_known_lent(io, request);
     px_side_letter *letter = px_need_zeroed(sizeof(*letter));
     letter->letter.kind = PX_NOTICE_LENT;
     letter->request = request;

@@ -119,6 +119,21 @@ fault_fd: int
 # --- running
 request_fd: int
 
+def abort_queued() -> None:
+    """Abort the execute requests that have come so far, as after a cell that failed."""
+
+def set_namespace(namespace: dict[str, Any], names: str, /) -> None:
+    """Whose names complete while C code holds the GIL; ``names``, one a line, always do."""
+
+def watch_stuck() -> None:
+    """Have the user told when an interrupt does not act, because Python sits in C code."""
+
+def timer_fd() -> int:
+    """A descriptor that ``timer_set`` makes readable. The caller's: close it."""
+
+def timer_set(fd: int, seconds: float, /) -> None:
+    """Make it readable in ``seconds`` and not before; infinity: never."""
+
 def pump() -> None:
     """Serve what waits in the main mailbox. The reader callback of ``request_fd``; GIL, main
     thread.

@@ -174,6 +174,10 @@ class IPKernelApp(BaseIPythonApplication, InteractiveShellApp):
         return self.kernel.iopub_socket
 
     @property
+    def heartbeat(self) -> None:
+        """None: the heartbeat is not Python's."""
+
+    @property
     def io_loop(self) -> Any:
         """tornado's face of the main loop."""
         return self.kernel.io_loop

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import builtins
 import faulthandler
 import gc
 import importlib
+import keyword
 import os
 import sys
 from typing import Any
@@ -21,6 +23,9 @@ from pxkernel.compat import finder  # noqa: E402
 from pxkernel.jsonpack import dumps  # noqa: E402
 from pxkernel.kernel import IPythonKernel  # noqa: E402
 from pxkernel.shell import ZMQInteractiveShell  # noqa: E402
+
+# What completes when C code holds the GIL, beside the names of the namespace.
+_ALWAYS = "".join(f"{name}\n" for name in [*keyword.kwlist, *dir(builtins)] if name[0] != "_")
 
 _shell: ZMQInteractiveShell | None = None
 _app: Any = None
@@ -82,6 +87,8 @@ def run() -> int:
         apply.install(shell)
     _kernel.set_side(kernel.serve_side)
     _kernel.set_subshells(_settle_subshells)
+    _kernel.watch_stuck()
+    _kernel.set_namespace(shell.user_ns, _ALWAYS)
     gc.freeze()
     gc.enable()
     _kernel.started()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 _TYPES = "_jupyter_types_experimental"
@@ -15,6 +16,7 @@ def complete(shell: Any, code: str, cursor_pos: int | None) -> dict[str, Any]:
 
     if cursor_pos is None or not 0 <= cursor_pos <= len(code):
         cursor_pos = len(code)
+    prepare(shell.Completer, shell.kernel)
     with provisionalcompleter():
         found = list(rectify_completions(code, shell.Completer.completions(code, cursor_pos)))
     types = [
@@ -34,6 +36,30 @@ def complete(shell: Any, code: str, cursor_pos: int | None) -> dict[str, Any]:
         "metadata": {_TYPES: types},
         "status": "ok",
     }
+
+
+def prepare(completer: Any, kernel: Any) -> None:
+    """Have ``completer`` look before it asks jedi: see ``candidates``."""
+    if "_jedi_matches" in vars(completer) or not hasattr(completer, "_jedi_matches"):
+        return
+    from pxkernel import candidates
+
+    jedi_matches = completer._jedi_matches
+    loader = kernel.jedi
+
+    def matches(cursor_column: int, cursor_line: int, text: str) -> Any:
+        lines = text.split("\n")
+        line = lines[cursor_line][:cursor_column]
+        before = "\n".join([*lines[:cursor_line], line])
+        namespaces = [completer.namespace, completer.global_namespace or {}]
+        found = candidates.attributes(namespaces, before, line, completer.omit__names)
+        if found is not None:
+            return iter(found)
+        if loader.ready or "jedi" in sys.modules:
+            return jedi_matches(cursor_column, cursor_line, text)
+        return candidates.known(completer, before, line)
+
+    completer._jedi_matches = matches
 
 
 def inspect(shell: Any, content: dict[str, Any]) -> dict[str, Any]:

@@ -37,13 +37,18 @@ class Execution:
         self.allow_stdin = bool(content.get("allow_stdin", False))
 
     def run(self) -> Any:
-        """Run the cell. None when it is done, else the task that runs it."""
+        """Show the cell and run it. None when it is done, else the task that runs it."""
         shell = self.kernel.shell
         if self.store_history:
             type(shell).execution_count.begin()
         if not self.silent:
             content = {"code": self.code, "execution_count": shell.execution_count}
             _kernel.publish("execute_input", dumps(content))
+        return self.execute()
+
+    def execute(self) -> Any:
+        """Run the cell. None when it is done, else the task that runs it."""
+        shell = self.kernel.shell
         restore = self.kernel.forward_input(self.allow_stdin)
         try:
             must_await, cell = shell.prepare_cell(self.code)

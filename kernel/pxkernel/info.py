@@ -23,7 +23,7 @@ def _banner() -> str:
     )
 
 
-def _has_debugpy() -> bool:
+def has_debugpy() -> bool:
     """Whether debugpy can be imported; it is not, until somebody debugs."""
     return importlib.machinery.PathFinder.find_spec("debugpy") is not None
 
@@ -61,5 +61,5 @@ def kernel_info(shell: Any = None) -> dict[str, Any]:
             {"text": "SymPy Reference", "url": "http://docs.sympy.org/latest/index.html"},
             {"text": "pandas Reference", "url": "https://pandas.pydata.org/pandas-docs/stable/"},
         ],
-        "supported_features": ["kernel subshells"] + (["debugger"] if _has_debugpy() else []),
+        "supported_features": ["kernel subshells"] + (["debugger"] if has_debugpy() else []),
     }

@@ -21,6 +21,7 @@ from pxkernel import _kernel, messages
 from pxkernel.compat import finder
 from pxkernel.execute import Execution, InputSwap, bad_request
 from pxkernel.jsonpack import dumps
+from pxkernel.kernelface import KernelFace
 from pxkernel.loop import MainLoop
 from pxkernel.perthread import PerThread
 
@@ -125,7 +126,7 @@ class Kernel:
         Kernel._instance = None
 
 
-class IPythonKernel(Kernel):
+class IPythonKernel(KernelFace, Kernel):
     """The kernel that runs; see the module's text."""
 
     int_id = -1
@@ -133,7 +134,6 @@ class IPythonKernel(Kernel):
     _execute_sleep = 0
     stop_on_error_timeout = 0.0
     _supports_kernel_subshells = True
-    eventloop = None
     _aborting = False
     _allow_stdin = PerThread(bool)
 
@@ -156,10 +156,15 @@ class IPythonKernel(Kernel):
         self.iopub_thread = SimpleNamespace(socket=self.iopub_socket, thread=None)
         self.shell_handlers = {name: Handler(self, name) for name in SHELL_TYPES}
         self.control_handlers = {name: Handler(self, name) for name in CONTROL_TYPES}
+        for name, handler in self.shell_handlers.items():
+            setattr(self, name, handler)  # kernel.execute_request(stream, ident, parent)
+        self.processes = {}
         self.msg_types = list(SHELL_TYPES)
         self.control_msg_types = list(CONTROL_TYPES)
         self._asyncio_lock: Any = None
         self._debugger: Any = None
+        self._jedi: Any = None
+        self._gui_loop: Any = None
 
     # --- dispatch -------------------------------------------------------------------------------
     def dispatch(self, request: Any) -> Any:
@@ -171,7 +176,10 @@ class IPythonKernel(Kernel):
             self.log.warning("Unknown message type: %r", request.msg_type)
             return None
         nested = request.msg_type.startswith("comm_")
+        hooks = vars(self)
         try:
+            if "pre_handler_hook" in hooks:
+                self.pre_handler_hook()
             if type(handler) is Handler:
                 result = handler.serve(request)
             else:
@@ -180,6 +188,8 @@ class IPythonKernel(Kernel):
             self._failed(request, error)
             return None
         finally:
+            if "post_handler_hook" in hooks:
+                self.post_handler_hook()
             if nested:
                 # It may have come while an async cell waits: that cell's parent is put back.
                 _kernel.reset_parent(token)
@@ -255,6 +265,10 @@ class IPythonKernel(Kernel):
 
     def after_cell(self, execution: Execution) -> None:
         """A cell is done and its reply given."""
+        if self._jedi is not None:
+            self._jedi.go_on()
+        if self._gui_loop is not None:
+            self._gui_loop.wake()
 
     def _complete_request(self, request: Any) -> None:
         from pxkernel import complete
@@ -263,6 +277,16 @@ class IPythonKernel(Kernel):
         code = content["code"]
         answer = complete.complete(self.shell, code, content.get("cursor_pos", len(code)))
         request.reply(dumps(answer))
+        self.jedi.want()
+
+    @property
+    def jedi(self) -> Any:
+        """Loads jedi while no cell runs; made when somebody completes."""
+        if self._jedi is None:
+            from pxkernel.candidates import Jedi
+
+            self._jedi = Jedi(_kernel.is_busy)
+        return self._jedi
 
     def _inspect_request(self, request: Any) -> None:
         from pxkernel import complete
@@ -389,6 +413,25 @@ class IPythonKernel(Kernel):
                 platform = importlib.import_module("tornado.platform.asyncio")
                 self._io_loop = platform.AsyncIOMainLoop(asyncio_loop=self.loop, make_current=False)
         return self._io_loop
+
+    @property
+    def gui_loop(self) -> Any:
+        """Runs a GUI toolkit's loop beside ours; made when asked for."""
+        if self._gui_loop is None:
+            from pxkernel.guiloop import GuiLoop
+
+            self._gui_loop = GuiLoop(self)
+        return self._gui_loop
+
+    @property
+    def eventloop(self) -> Any:
+        """The function that runs the toolkit's loop, None when there is none."""
+        return self._gui_loop.function if self._gui_loop is not None else None
+
+    @eventloop.setter
+    def eventloop(self, function: Any) -> None:
+        if function is not None or self._gui_loop is not None:
+            self.gui_loop.use(function)
 
     @property
     def parent(self) -> Any:
@@ -531,8 +574,17 @@ class Channel:
         else:
             _kernel.send_raw(self.name, list(frames))
 
-    def flush(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing waits here."""
+    def flush(self, *_args: Any, **_kwargs: Any) -> bool:
+        """Whether the kernel has something to do: a GUI loop that asks must return then."""
+        kernel = Kernel._instance
+        return (
+            kernel is not None and kernel.eventloop is not None and kernel.gui_loop.input_is_ready()
+        )
+
+    def getsockopt(self, _option: int) -> int:
+        """The descriptor that is readable when the kernel has something to do."""
+        kernel = Kernel._instance
+        return kernel.gui_loop.fileno() if kernel.eventloop is not None else _kernel.request_fd
 
     def __repr__(self) -> str:
         return f"<pxkernel channel {self.name} of process {os.getpid()}>"

@@ -8,6 +8,8 @@ number until the cell ends, elsewhere it is the next one that is free.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -42,6 +44,16 @@ class Numbers:
             self.here.number = self.next
             self.here.last = None
             self.next += 1
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Cells begin and end inside, while one of this thread may be running outside."""
+        here = self.here
+        outside = getattr(here, "number", None), getattr(here, "last", None)
+        try:
+            yield
+        finally:
+            here.number, here.last = outside
 
     def end(self) -> int:
         """It has ended; the number to say in its reply. Of one that is not stored, the last."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -201,6 +202,22 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         self._last_traceback_during_displayhook = False
         return super().run_cell(*args, **kwargs)
 
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        """IPython's; but an ExceptionGroup, which it only prints, is an error message too."""
+        try:
+            etype, value, trace = self._get_exc_info(exc_tuple)
+        except ValueError:
+            return super().showtraceback(exc_tuple, *args, **options)
+        if not _holds_group(value) or args or options.get("exception_only"):
+            return super().showtraceback(exc_tuple, *args, **options)
+        while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
+            ("IPython.core", "pxkernel.")
+        ):
+            trace = trace.tb_next  # how the cell was called
+        lines = traceback.format_exception(etype, value, trace)
+        self._showtraceback(etype, value, "".join(lines).splitlines())
+        return None
+
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         if getattr(self.displayhook, "msg", None) is not None:
             # A formatter failed while a result was being shown: the cell has failed.
@@ -299,11 +316,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     system = system_piped
 
     def enable_gui(self, gui: Any = None) -> None:
-        """``%gui``: loops that need nothing are accepted, others say what is missing."""
+        """``%gui``: run a toolkit's event loop beside the kernel's; what is missing is an error."""
         from pxkernel import eventloops
 
         try:
-            eventloops.enable_gui(gui)
+            eventloops.enable_gui(gui, self.kernel)
         except ValueError as error:
             raise UsageError(str(error)) from error
         self.active_eventloop = gui
@@ -321,6 +338,13 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
             stacklevel=2,
         )
         return None
+
+
+def _holds_group(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, is a group."""
+    while error is not None and not isinstance(error, BaseExceptionGroup):
+        error = error.__context__
+    return error is not None
 
 
 ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"

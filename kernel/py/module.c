@@ -177,17 +177,20 @@ int px_module_fill(void)
 
 static int module_exec(PyObject *module)
 {
+    PyMethodDef *const tables[] = {
+        px_py_publish_methods, px_py_output_methods,  px_py_pump_methods,  px_py_stdin_methods,
+        px_py_side_methods,    px_py_signals_methods, px_py_apply_methods, px_py_shell_methods,
+        px_py_stuck_methods,   px_py_known_methods,   px_py_timer_methods,
+    };
     px_py.module = module;
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (PyModule_AddFunctions(module, tables[i]) < 0) {
+            return -1;
+        }
+    }
     if (PyModule_AddStringConstant(module, "__version__", PX_VERSION) < 0 ||
-        PyModule_AddFunctions(module, px_py_publish_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_output_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_pump_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_stdin_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_side_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_signals_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_shell_methods) < 0 ||
-        PyModule_AddFunctions(module, px_py_apply_methods) < 0 || px_py_message_init(module) < 0 ||
-        px_py_stream_init(module) < 0 || px_py_api_init(module) < 0) {
+        px_py_message_init(module) < 0 || px_py_stream_init(module) < 0 ||
+        px_py_api_init(module) < 0) {
         return -1;
     }
     return px_module_fill();

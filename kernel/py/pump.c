@@ -256,10 +256,14 @@ static void abort_queued(px_kernel *kernel, px_shell *shell)
 static void end_request(px_kernel *kernel, px_shell *shell, px_request_object *object,
                         PyObject *error)
 {
+    bool cell = object->request->message->type == PX_MSG_EXECUTE_REQUEST;
     show(kernel, shell, NULL);
     bool follows = small_follows(kernel, shell, object->request);
     finish(kernel, shell, object, error, px_io_wants_statuses(kernel->io));
     leave(kernel, shell, follows);
+    if (cell && !kernel->config.engine) {
+        px_py_known_update();
+    }
     px_py_shell_ended(kernel, shell);
     if (shell->aborting) {
         abort_queued(kernel, shell);
@@ -575,6 +579,21 @@ static PyObject *request_exit(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *abort_queued_now(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    px_kernel *kernel = px_py_kernel();
+    if (kernel == NULL) {
+        return NULL;
+    }
+    if (!px_py_is_child()) {
+        px_py_shell()->aborting = true;
+        px_io_post(kernel->io, px_out_new(PX_OUT_ABORT, NULL));
+    }
+    Py_RETURN_NONE;
+}
+
 // freeze_boot takes what the start made (100,000 objects that live to the end) out of the
 // collector's way: every full collection of the user's objects, and the three at the end of Python,
 // are quicker by it.
@@ -619,6 +638,8 @@ PyMethodDef px_py_pump_methods[] = {
     {"is_busy", is_busy, METH_NOARGS, "Whether a request runs."},
     {"exit_requested", exit_requested, METH_NOARGS, "Whether a shutdown was requested."},
     {"request_exit", request_exit, METH_VARARGS, "End, as if a shutdown_request had come."},
+    {"abort_queued", abort_queued_now, METH_NOARGS,
+     "Abort the execute requests that have come so far."},
     {"started", started, METH_NOARGS, "Boot is complete: serve requests from here on."},
     {NULL, NULL, 0, NULL},
 };

@@ -123,10 +123,10 @@ int px_py_stream_init(PyObject *module);
 // px_py_child_flush writes out what streams hold in a forked child.
 void px_py_child_flush(void);
 
-// publish.c, output.c, stdin.c, pump.c: functions of the module
+// publish.c, stdin.c, pump.c, …: functions of the module
 extern PyMethodDef px_py_publish_methods[], px_py_output_methods[], px_py_pump_methods[],
     px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[],
-    px_py_shell_methods[];
+    px_py_stuck_methods[], px_py_known_methods[], px_py_timer_methods[], px_py_shell_methods[];
 
 // apply.c
 // px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.
@@ -170,6 +170,9 @@ px_out *px_py_reply_of(const px_request *request, px_slice content, const char *
 px_out *px_py_error_reply(const px_request *request, PyObject *error);
 // px_py_take_error gives the exception that is set, logged; NULL when none is.
 PyObject *px_py_take_error(const char *event);
+
+// known.c: px_py_known_update tells px-io the names of the namespace; a cell has ended.
+void px_py_known_update(void);
 
 // signals.c
 int px_py_signals_init(void);

@@ -49,6 +49,10 @@ static void finish(px_kernel *kernel, px_request_object *object)
 // serve_one runs a request. Takes it. GIL held.
 static void serve_one(px_kernel *kernel, px_request *request)
 {
+    if (!px_request_claim(request)) {
+        px_request_free(request); // px-io could not wait for the GIL
+        return;
+    }
     px_request_object *object = px_py_request_new(request);
     if (object == NULL || serve == NULL) {
         Py_XDECREF((PyObject *)object);

@@ -134,3 +134,25 @@ def test_statuses_say_busy_as_long_as_the_cell_runs(kernel, tmp_path):
             parent = message["parent_header"]["msg_id"]
             seen.append((parent == request, message["content"]["execution_state"]))
     assert seen[seen.index((False, "idle")) + 1] == (True, "busy")
+
+
+def test_completion_is_answered_while_the_gil_is_held(kernel):
+    """From the names that were there when the last cell ended; what is not known is not found."""
+    kernel.run("spam_and_eggs = 1").ok()
+    client = kernel.client
+    request = kernel.send(HOLD)
+    wait_for_line(kernel, request)
+    asked = [client.complete("spam_an", 7), client.complete("prin", 4), client.inspect("spam")]
+    replies = {}
+    while len(replies) < len(asked):
+        reply = client.get_shell_msg(timeout=30)
+        replies[reply["parent_header"]["msg_id"]] = reply["content"]
+        # Replies, while the cell has not ended: it would have been the first.
+        assert request not in replies
+    assert replies[asked[0]]["matches"] == ["spam_and_eggs"]
+    assert (replies[asked[0]]["cursor_start"], replies[asked[0]]["cursor_end"]) == (0, 7)
+    assert replies[asked[1]]["matches"] == ["print"]
+    assert replies[asked[2]]["found"] is False
+    kernel.collect(request).ok()
+    client.complete("spam_an", 7)
+    assert client.get_shell_msg(timeout=30)["content"]["matches"] == ["spam_and_eggs"]

@@ -99,3 +99,50 @@ def test_a_cell_can_handle_it(kernel):
     wait_for_output(kernel, request, "runs")
     interrupt(kernel)
     assert kernel.collect(request).status == "ok"
+
+
+def stderr_of(kernel, request):
+    """What a cell that goes on running writes to stderr next."""
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=60)
+        ours = message["parent_header"].get("msg_id") == request
+        if ours and message["content"].get("name") == "stderr":
+            return message["content"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("print('runs')\nsum(itertools.repeat(1))", "called at line 2 of the cell."),
+        ("print('runs')\nendless()", "called at line 3 of a cell, in endless."),
+        ("import stuck_module\nprint('runs')\nstuck_module.f()", "stuck_module.py, line 3, in f."),
+    ],
+    ids=["cell", "function", "module"],
+)
+def test_a_c_call_that_cannot_be_interrupted_is_named(new_kernel, tmp_path, code, place):
+    kernel = new_kernel(cwd=str(tmp_path))
+    (tmp_path / "stuck_module.py").write_text(
+        "import itertools\ndef f():\n    sum(itertools.repeat(1))\n"
+    )
+    kernel.run("import itertools\ndef endless():\n    sum(itertools.repeat(1))").ok()
+    request = kernel.send(code)
+    wait_for_output(kernel, request, "runs")
+    kernel.manager.interrupt_kernel()
+    text = stderr_of(kernel, request)
+    assert place in text
+    assert "restart" in text
+
+
+def test_an_interrupt_that_acts_is_not_talked_about(kernel):
+    """Also one that the cell catches: the code that runs on is no C function."""
+    code = (
+        "import time\ntry:\n    print('runs')\n    while True: pass\n"
+        "except KeyboardInterrupt: pass\n"
+        "end = time.monotonic() + 4\nwhile time.monotonic() < end: pass"
+    )
+    request = kernel.send(code)
+    wait_for_output(kernel, request, "runs")
+    kernel.manager.interrupt_kernel()
+    result = kernel.collect(request).ok()
+    assert result.stderr == ""
+    assert kernel.run("1").value == "1"

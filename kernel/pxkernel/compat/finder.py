@@ -21,7 +21,9 @@ MODULES = {
     "ipykernel.comm.comm": "pxkernel.compat.comm_comm",
     "ipykernel.comm.manager": "pxkernel.compat.comm_manager",
     "ipykernel.compiler": "pxkernel.compiler",
+    "ipykernel.control": "pxkernel.compat.thread",
     "ipykernel.connect": "pxkernel.compat.connect",
+    "ipykernel.debugger": "pxkernel.compat.debugger",
     "ipykernel.displayhook": "pxkernel.compat.displayhook",
     "ipykernel.eventloops": "pxkernel.eventloops",
     "ipykernel.iostream": "pxkernel.compat.iostream",
@@ -29,9 +31,15 @@ MODULES = {
     "ipykernel.jsonutil": "pxkernel.compat.jsonutil",
     "ipykernel.kernelapp": "pxkernel.compat.kernelapp",
     "ipykernel.kernelbase": "pxkernel.compat.kernelbase",
+    "ipykernel.kernelspec": "pxkernel.compat.kernelspec",
+    "ipykernel.pylab": "pxkernel.compat.pylab",
+    "ipykernel.pylab.backend_inline": "pxkernel.compat.backend_inline",
+    "ipykernel.pylab.config": "pxkernel.compat.backend_inline",
     "ipykernel.subshell_manager": "pxkernel.subshells",
+    "ipykernel.thread": "pxkernel.compat.thread",
     "ipykernel.zmqshell": "pxkernel.compat.zmqshell",
 }
+_PACKAGES = ("ipykernel.comm", "ipykernel.pylab")
 _CONNECT = ("get_connection_file", "get_connection_info", "connect_qtconsole")
 
 
@@ -152,7 +160,7 @@ class CompatFinder:
         ours = MODULES.get(name)
         if ours is None:
             return None
-        spec = importlib.machinery.ModuleSpec(name, _Alias(ours), is_package=name.endswith(".comm"))
+        spec = importlib.machinery.ModuleSpec(name, _Alias(ours), is_package=name in _PACKAGES)
         return spec
 
 
