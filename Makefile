@@ -10,6 +10,8 @@ TEST_FUZZ_SECONDS ?= 5
 FUZZ_SECONDS ?= 60
 # The environment with the peers (ipykernel, ipyparallel, xeus-python) that `make bench` compares with.
 PEERS  ?= .venv-peers
+# The environment with the ipykernel that the protocol checks compare with.
+IPYKERNEL ?= .venv-ipykernel
 # The Pythons that self-contained wheels are made for; empty: all that tools/pythons.sh finds.
 PYTHONS ?=
 # `make test WHEELS=no` does without them, where the distribution's sources are out of reach.
@@ -39,12 +41,12 @@ lab: build ## all set-up, then JupyterLab on your copy of the tutorial (notebook
 build: $(VENV)/.px-installed ## everything into .venv: JupyterLab, kernel, cluster, Cluster tab
 	@echo "ready: make lab"
 
-test: build $(VENV)/.px-test $(if $(filter yes,$(WHEELS)),wheels) ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
+test: build $(VENV)/.px-test $(IPYKERNEL)/.px-ipykernel $(if $(filter yes,$(WHEELS)),wheels) ## all set-up, then every test: C under sanitizers, fuzzers, Python, browser
 	$(CMAKE) --preset asan --log-level=WARNING -DPython3_EXECUTABLE=$(bin)/python
 	$(CMAKE) --build build/asan -j $(JOBS) -- --quiet
 	$(asan) ctest --test-dir build/asan --output-on-failure --progress -j $(JOBS)
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
-	PATH=$(bin):$$PATH $(run) $(bin)/python -m pytest $(PYTEST_ARGS)
+	PATH=$(bin):$$PATH PX_IPYKERNEL=$(abspath $(IPYKERNEL)) $(run) $(bin)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.px-lint ## formatters, linters and the rules of the house
 	@tools/lint.sh $(bin) $(JOBS)
@@ -68,6 +70,10 @@ dev: $(VENV)/.px-deps ## .venv runs this source tree; the C parts after each `cm
 	$(CMAKE) -S . -B build/dev -G Ninja -DPX_IN_TREE=ON -DPX_VENV=$(abspath $(VENV)) \
 	    -DPython3_EXECUTABLE=$(bin)/python
 	$(CMAKE) --build build/dev -j $(JOBS)
+
+# Written anew after a change of the catalogue in tests/protocol_checks.
+protocol-checks: $(VENV)/.px-test
+	@cd tests && $(run) $(bin)/python -m protocol_checks.page > ../docs/protocol-checks.md
 
 # Written anew after trying newer versions of what we lean on (pip install -U in .venv, make test).
 constraints: $(VENV)/.px-test $(VENV)/.px-lint $(VENV)/.px-wheels
@@ -124,5 +130,11 @@ $(PEERS)/.px-peers: bench/peers.txt bench/peers-more.txt
 	@$(run) tools/peers.sh $(PEERS) $(PYTHON)
 	@touch $@
 
-.PHONY: help lab build test lint fuzz bench soak dev constraints wheels clean
+$(IPYKERNEL)/.px-ipykernel: tests/ipykernel.txt
+	@echo "setting up $(IPYKERNEL): the ipykernel that the protocol checks compare with"
+	@$(PYTHON) -m venv $(IPYKERNEL)
+	@$(run) $(IPYKERNEL)/bin/python -m pip --disable-pip-version-check install -q -r tests/ipykernel.txt
+	@touch $@
+
+.PHONY: help lab build test lint fuzz bench soak dev protocol-checks constraints wheels clean
 .DEFAULT_GOAL := help

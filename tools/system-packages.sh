@@ -37,6 +37,11 @@ build)
 test)
     wanted="check clang fonts-dejavu-core iproute2 openssh-client openssh-server
         openmpi-bin slurm-wlm munge"
+    # Xvfb and the libraries below it are for windows: Qt's wheels bring all but these.
+    wanted="$wanted xvfb libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+    case $("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))') in
+    /usr/bin/python3*) wanted="$wanted python3-tk" ;;
+    esac
     # Ubuntu's chromium is a snap: see tools/browser.sh.
     if ! have chromium && ! have google-chrome && ! grep -qs '^ID=ubuntu' /etc/os-release; then
         wanted="$wanted chromium"
