@@ -62,7 +62,7 @@ bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python, ipy
 	$(CMAKE) --build build/bench -j $(JOBS) --target simengine -- --quiet
 	$(run) $(bin)/python bench/run.py --peers-python $(PEERS)/bin/python $(BENCH_ARGS)
 
-soak: build $(VENV)/.px-test ## the end-to-end tests over and over, SOAK_MINUTES (10) long
+soak: build $(VENV)/.px-test ## the long forms, then the end-to-end tests for SOAK_MINUTES (10)
 	@tools/soak.sh $(bin) $(or $(SOAK_MINUTES),10)
 
 dev: $(VENV)/.px-deps ## .venv runs this source tree; the C parts after each `cmake --build build/dev`

@@ -82,8 +82,19 @@ def cluster(watch):
         one.stop()
 
 
+@pytest.fixture
+def often():
+    """How often a test marked `soak` does what it does: `often(short, long)`, long in `make soak`."""
+    return lambda short, long: long if os.environ.get("PX_SOAK") else short
+
+
 def pytest_collection_modifyitems(items):
-    """`make soak` runs the tests in another order each time: PX_TEST_SHUFFLE is the seed."""
+    """`make soak` runs the tests in another order each time: PX_TEST_SHUFFLE is the seed. What is
+    marked `soak` may take hours there."""
+    if os.environ.get("PX_SOAK"):
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.timeout(4 * 3600))
     seed = os.environ.get("PX_TEST_SHUFFLE")
     if seed:
         random.Random(seed).shuffle(items)

@@ -19,6 +19,7 @@ import importlib
 import inspect
 import io
 import keyword
+import sys
 import threading
 import tokenize
 from collections.abc import Callable, Iterator
@@ -295,7 +296,7 @@ class Jedi:
 
     def __init__(self, is_busy: Callable[[], bool]) -> None:
         self.is_busy = is_busy
-        self.ready = False
+        self.ready = "jedi.api" in sys.modules  # a cell has imported it
         self._wanted = False
         self._steps = iter(_load_in_steps())
         self._lock = threading.Lock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 _TYPES = "_jupyter_types_experimental"
@@ -55,7 +54,7 @@ def prepare(completer: Any, kernel: Any) -> None:
         found = candidates.attributes(namespaces, before, line, completer.omit__names)
         if found is not None:
             return iter(found)
-        if loader.ready or "jedi" in sys.modules:
+        if loader.ready:
             return jedi_matches(cursor_column, cursor_line, text)
         return candidates.known(completer, before, line)
 

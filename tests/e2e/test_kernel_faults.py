@@ -125,9 +125,29 @@ def test_clients_that_vanish(kernel, raw):
     assert kernel.run("1").value == "1"
 
 
-def test_a_big_message(kernel):
-    text = "x" * (16 << 20)
+def test_a_big_message(kernel, raw):
+    text = "x" * (8 << 20)
     assert kernel.run(f"len('{text}')").value == str(len(text))
+    socket = raw("shell")
+    content = b'{"code": "n = 42", "silent": true, "more": "%s"}' % (b"x" * (64 << 20))
+    socket.send_multipart(signed(kernel, header("execute_request"), content))
+    assert socket.poll(60_000), "a message of 64 MB is not answered"
+    assert kernel.run("n").value == "42"
+
+
+def test_a_big_message_with_a_wrong_signature(kernel, raw):
+    socket = raw("shell")
+    good = signed(kernel, header("execute_request"), b'{"code": "%s"}' % (b"x" * (64 << 20)))
+    socket.send_multipart([good[0], b"0" * 64, *good[2:]])
+    assert kernel.run("6 * 7").value == "42"
+    assert not socket.poll(0)
+
+
+def test_a_message_of_ten_thousand_frames(kernel, raw):
+    socket = raw("shell")
+    good = signed(kernel, header("kernel_info_request"))
+    socket.send_multipart([*good, *[b""] * 10_000])
+    assert kernel.run("6 * 7").value == "42"
 
 
 def test_kill_leaves_nothing(new_kernel):

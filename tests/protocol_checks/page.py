@@ -29,7 +29,9 @@ This page is made from the catalogue in `tests/protocol_checks` by `make protoco
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("\r", "\\r").replace("\x1b", "\\x1b")
+    return (
+        text.replace("|", "\\|").replace("\n", "\\n").replace("\r", "\\r").replace("\x1b", "\\x1b")
+    )
 
 
 def _value(value: Any) -> str:
@@ -57,7 +59,9 @@ def text() -> str:
     """The page."""
     differ = sum(check.ipykernel is not None for check in CHECKS)
     lines = [INTRODUCTION.format(count=len(CHECKS), differ=differ, same=len(CHECKS) - differ)]
-    for section, checks in groupby(CHECKS, key=lambda check: check.section):
+    names = [part.__name__ for part in PARTS]
+    ordered = sorted(CHECKS, key=lambda check: names.index(check.observe.__module__))
+    for section, checks in groupby(ordered, key=lambda check: check.section):
         lines += [f"## {section}", "", "| check | | shows | ipykernel |", "|---|---|---|---|"]
         lines += [*map(_row, checks), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -348,6 +348,8 @@ class Subject(Client):
         except BaseException:
             self.process.kill()
             self.process.wait()
+            if hasattr(self, "context"):
+                self.close()
             raise
 
     def _bound(self) -> dict[str, Any] | None:

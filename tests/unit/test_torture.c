@@ -1,6 +1,7 @@
 // Every allocation of a walk through a module fails once, in turn: the walk must end with PX_ENOMEM
 // (or do without), leave nothing behind (descriptors: the fixture; memory: AddressSanitizer), and
-// work when nothing fails.
+// work when nothing fails. The same for every system call, with EIO and with EINTR: the walk must
+// end with an error, or do without.
 #include "torture.h"
 #include "unit.h"
 
@@ -13,9 +14,34 @@
 #include "px/session.h"
 #include "px/socket.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static void torture_calls_with(px_err (*walk)(void), int errnum)
+{
+    long n_failed = 0;
+
+    for (long n = 1;; n++) {
+        torture_call_fail_at(n, errnum);
+        px_err err = walk();
+        int failed = torture_call_failed();
+        torture_call_fail_at(0, 0);
+        if (!failed) {
+            ok(err);
+            break;
+        }
+        n_failed++;
+    }
+    ck_assert_int_gt((int)n_failed, 0);
+}
+
+static void torture_calls(px_err (*walk)(void))
+{
+    torture_calls_with(walk, EIO);
+    torture_calls_with(walk, EINTR);
+}
 
 static void torture(px_err (*walk)(void))
 {
@@ -152,6 +178,25 @@ static px_err walk_link(void)
         return err;
     }
     return exchange(one, two);
+}
+
+static px_err walk_listen(void)
+{
+    PX_AUTO(px_link) one = NULL;
+    PX_AUTO(px_link) two = NULL;
+    int listener = -1;
+
+    (void)unlink(paths[0]); // of the walk before
+    PX_TRY(px_link_listen(paths[0], &listener, NULL));
+    px_err err = px_link_connect(paths[0], &one, NULL);
+    if (err == PX_OK) {
+        err = px_link_accept(listener, PX_LINK_MAX_BYTES, &two);
+    }
+    if (err == PX_OK) {
+        err = exchange(one, two);
+    }
+    (void)close(listener); // the end of the walk
+    return err;
 }
 
 static void ignore_timer(void *context, px_ns now)
@@ -295,12 +340,23 @@ END_TEST
 START_TEST(test_torture__link)
 {
     torture(walk_link);
+    torture_calls(walk_link);
+}
+END_TEST
+
+START_TEST(test_torture__listen)
+{
+    paths[0] = unit_path("link.sock");
+    torture(walk_listen);
+    torture_calls(walk_listen);
+    (void)unlink(paths[0]); // the fixture's rmdir tells
 }
 END_TEST
 
 START_TEST(test_torture__loop)
 {
     torture(walk_loop);
+    torture_calls(walk_loop);
 }
 END_TEST
 
@@ -315,6 +371,7 @@ START_TEST(test_torture__files)
     paths[0] = unit_path("root");
     paths[1] = unit_path("k.json");
     torture(walk_files);
+    torture_calls(walk_files);
     (void)rmdir(paths[0]); // the fixture's rmdir tells
 }
 END_TEST
@@ -322,9 +379,10 @@ END_TEST
 START_TEST(test_torture__segment)
 {
     torture(walk_segment);
+    torture_calls(walk_segment);
 }
 END_TEST
 
 UNIT_MAIN("torture", test_torture__buf, test_torture__frames, test_torture__session,
-          test_torture__json, test_torture__link, test_torture__loop, test_torture__socket,
-          test_torture__files, test_torture__segment)
+          test_torture__json, test_torture__link, test_torture__listen, test_torture__loop,
+          test_torture__socket, test_torture__files, test_torture__segment)
