@@ -11,7 +11,9 @@ The functions and classes behind them are in tests/support.py.
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sysconfig
 
 import pytest
@@ -82,9 +84,29 @@ def cluster(watch):
         one.stop()
 
 
+@pytest.fixture(scope="session")
+def display():
+    """An X server of the tests' own; it chooses its number and says it through a pipe."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no Xvfb: `make test` installs it")
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number = pipe.readline().strip()
+    assert number, "Xvfb did not start"
+    yield f":{number}"
+    server.terminate()
+    server.wait()
+
+
 @pytest.fixture
 def often():
-    """How often a test marked `soak` does what it does: `often(short, long)`, long in `make soak`."""
+    """How often a test marked `soak` repeats itself: `often(short, long)`, long in `make soak`."""
     return lambda short, long: long if os.environ.get("PX_SOAK") else short
 
 

@@ -19,6 +19,7 @@ FILES = (
     "test_message_spec.py",
     "test_async.py",
     "test_debugger.py",
+    "test_matplotlib_eventloops.py",
     "test_subshells.py",
 )
 NOT_FOR_US = (
@@ -46,7 +47,10 @@ def environment(watch, tmp_path):
 @pytest.mark.skipif(not SOURCE, reason="PX_IPYKERNEL_SOURCE names no checkout of ipykernel")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("file", FILES)
-def test_suite(file, environment, tmp_path):
+def test_suite(file, environment, tmp_path, request):
+    if "matplotlib" in file:
+        environment["DISPLAY"] = request.getfixturevalue("display")
+        environment.pop("CI", None)  # where they skip it
     settings = tmp_path / "pytest.ini"
     settings.write_text("[pytest]\nasyncio_mode = auto\ntimeout = 60\nmarkers = flaky\n")
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "--rootdir", SOURCE]

@@ -3,8 +3,6 @@ kernel serves waits for them."""
 
 import importlib.util
 import os
-import shutil
-import subprocess
 
 import pytest
 from support import wait_for
@@ -21,26 +19,6 @@ TIMERS = {
         "def tick():\n    ticks.append(1)\n    root.after(5, tick)\ntick()"
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def display():
-    """An X server of the test's own; it chooses its number and says it through a pipe."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("no Xvfb: `make test` installs it")
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        number = pipe.readline().strip()
-    assert number, "Xvfb did not start"
-    yield f":{number}"
-    server.terminate()
-    server.wait()
 
 
 @pytest.fixture(params=["qt", "tk"])

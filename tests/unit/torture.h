@@ -1,5 +1,5 @@
-// torture.h: chosen allocations and system calls fail. Only calls from our own code are counted, not
-// those of libraries.
+// torture.h: chosen allocations and system calls fail. Only calls from our own code are counted,
+// not those of libraries.
 #ifndef PX_TORTURE_H
 #define PX_TORTURE_H
 
