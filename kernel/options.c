@@ -270,6 +270,19 @@ static void make_folders(const char *path)
     }
 }
 
+// own_connection_file names the file that a registered kernel writes for further clients: the
+// registration file is not its own.
+static void own_connection_file(px_config *config)
+{
+    char runtime[PATH_MAX - 300];
+    runtime_folder(runtime, sizeof(runtime));
+    (void)snprintf(config->connection_file, PATH_MAX, "%s/kernel-%s.json", runtime,
+                   config->connection.kernel_id);
+    make_folders(config->connection_file);
+    config->write_connection = true;
+    config->remove_connection = true;
+}
+
 static void take_ports(const px_options *options, px_config *config)
 {
     px_connection *c = &config->connection;
@@ -325,6 +338,8 @@ static px_err kernel_config(const px_options *options, px_config *config, px_err
         config->remove_connection = true;
     } else if (err != PX_OK) {
         return err;
+    } else if (config->connection.registration_port != 0) {
+        own_connection_file(config);
     }
     take_ports(options, config);
     return check_address(options, config, reterr);

@@ -17,7 +17,7 @@ import subprocess
 import sysconfig
 
 import pytest
-from support import Cluster, Kernel, Watch
+from support import MARK, Cluster, Kernel, Watch
 
 _HOMES = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
 
@@ -93,6 +93,7 @@ def display():
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "640x480x24", "-nolisten", "tcp"],
         pass_fds=[write],
+        env={name: value for name, value in os.environ.items() if name != MARK},
         stderr=subprocess.DEVNULL,
     )
     os.close(write)

@@ -7,6 +7,7 @@
 // "port" n is the path <ip>-<n>.
 
 #include "io/early.h"
+#include "io/handshake.h"
 #include "io/io.h"
 #include "io/need.h"
 #include "io/transport.h"
@@ -252,6 +253,9 @@ static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
     }
     if (config->write_connection) {
         PX_TRY(px_connection_write(config->connection_file, &config->connection, reterr));
+    }
+    if (config->connection.registration_port != 0) {
+        PX_TRY(px_handshake(self->context, &config->connection, reterr));
     }
     return add_sources(self);
 }

@@ -84,6 +84,29 @@ static px_err read_curve(const px__fields *fields, px_connection *connection)
     return PX_OK;
 }
 
+// read_registration reads what only a registration file has. The kernel binds where it registers,
+// unless the file says otherwise.
+static px_err read_registration(const px__fields *fields, px_connection *c)
+{
+    PX_TRY(read_port(fields, "registration_port", &c->registration_port));
+    if (c->registration_port == 0) {
+        return PX_OK;
+    }
+    PX_TRY(px__field_text(fields, "kernel_id", c->kernel_id, sizeof(c->kernel_id)));
+    if (c->kernel_id[0] == '\0' || strchr(c->kernel_id, '/') != NULL) {
+        return px_error_set(fields->reterr, PX_EINVAL,
+                            "%s: \"kernel_id\" must be given with registration_port, without a /",
+                            fields->path);
+    }
+    memcpy(c->registration_ip, c->ip, sizeof(c->registration_ip));
+    PX_TRY(
+        px__field_text(fields, "registration_ip", c->registration_ip, sizeof(c->registration_ip)));
+    if (px_json_get(fields->object, "ip") == NULL) {
+        memcpy(c->ip, c->registration_ip, sizeof(c->ip));
+    }
+    return PX_OK;
+}
+
 static px_err read_fields(const px__fields *fields, px_connection *c)
 {
     PX_TRY(px__field_text(fields, "transport", c->transport, sizeof(c->transport)));
@@ -107,6 +130,7 @@ static px_err read_fields(const px__fields *fields, px_connection *c)
     PX_TRY(px__field_text(fields, "kernel_name", c->kernel_name, sizeof(c->kernel_name)));
     PX_TRY(
         px__field_text(fields, "jupyter_session", c->jupyter_session, sizeof(c->jupyter_session)));
+    PX_TRY(read_registration(fields, c));
     return read_curve(fields, c);
 }
 

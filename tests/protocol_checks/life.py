@@ -1,5 +1,7 @@
 """The process: connection file, transports, signals, control, shutdown, debugger, environment."""
 
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ import subprocess
 import zmq
 from support import wait_for
 
-from protocol_checks.catalogue import Section
+from protocol_checks.catalogue import OnlyHere, Section
 from protocol_checks.subject import CHANNELS, PATIENCE, Client, Subject, read_file
 
 files = Section("Connection file")
@@ -18,6 +20,7 @@ transports = Section("Transports and heartbeat")
 control = Section("Control: usage, interrupt, shutdown")
 debug = Section("Debugger")
 names = Section("What libraries find")
+registration = Section("Registration file (JEP 66)")
 
 PORTS = {f"{name}_port" for name in CHANNELS}
 
@@ -581,3 +584,104 @@ def wrapped_run_cell(k):
     text = k.run("pass").text()
     k.run("del ip.run_cell")
     return text
+
+
+# --- registration (JEP 66) ------------------------------------------------------------------------
+NOT_IN_IPYKERNEL = OnlyHere("ipykernel 7.4 knows connection files only")
+
+
+class Registry:
+    """Who starts kernels, as JEP 66 has it: a ROUTER that is told their ports."""
+
+    def __init__(self, k: Subject) -> None:
+        self.k = k
+        self.key = "a key of the registry"
+        self.socket = k.context.socket(zmq.ROUTER)
+        port = self.socket.bind_to_random_port("tcp://127.0.0.1")
+        self.path = k.folder / "registration.json"
+        self.path.write_text(
+            json.dumps(
+                {
+                    "kernel_id": "an-id",
+                    "transport": "tcp",
+                    "registration_ip": "127.0.0.1",
+                    "registration_port": port,
+                    "signature_scheme": "hmac-sha256",
+                    "key": self.key,
+                }
+            )
+        )
+
+    def sign(self, content: bytes) -> bytes:
+        return hmac.new(self.key.encode(), content, hashlib.sha256).hexdigest().encode()
+
+    def registered(self) -> tuple[bytes, dict]:
+        """The identity of a kernel, and what it says of itself, its signature checked."""
+        assert self.socket.poll(PATIENCE * 1000), "no kernel registered"
+        identity, delimiter, signature, content = self.socket.recv_multipart()
+        assert (delimiter, signature) == (b"<IDS|MSG>", self.sign(content))
+        return identity, json.loads(content)
+
+    def answer(self, identity: bytes, signature: bytes | None = None) -> None:
+        content = b'{"status": "ok"}'
+        signed = self.sign(content) if signature is None else signature
+        self.socket.send_multipart([identity, b"<IDS|MSG>", signed, content])
+
+
+@registration(
+    "a kernel with a registration file says its id and five ports, as strings",
+    "control_port hb_port iopub_port kernel_id shell_port stdin_port, an-id, True",
+    ipykernel=NOT_IN_IPYKERNEL,
+)
+def registers(k):
+    registry = Registry(k)
+    with k.sibling("-f", str(registry.path)):
+        content = registry.registered()[1]
+    ports = [value for key, value in content.items() if key.endswith("_port")]
+    whole = all(isinstance(port, str) and int(port) > 0 for port in ports)
+    return f"{' '.join(sorted(content))}, {content['kernel_id']}, {whole}"
+
+
+@registration("acknowledged, it serves", "42", ipykernel=NOT_IN_IPYKERNEL)
+def serves_when_acknowledged(k):
+    registry = Registry(k)
+    with k.sibling("-f", str(registry.path)):
+        identity, content = registry.registered()
+        registry.answer(identity)
+        ports = {key: int(value) for key, value in content.items() if key.endswith("_port")}
+        other = {"transport": "tcp", "ip": "127.0.0.1", "key": registry.key, **ports}
+        client = Client(other)
+        k.clients.append(client)
+        k.wait_until_subscribed(client)
+        return client.run("6 * 7").value
+
+
+@registration(
+    "its connection file is in the runtime folder, and goes with it",
+    [True, False],
+    ipykernel=NOT_IN_IPYKERNEL,
+)
+def file_of_a_registered_kernel(k):
+    registry = Registry(k)
+    path = k.folder / "runtime" / "kernel-an-id.json"
+    with k.sibling("-f", str(registry.path)) as process:
+        registry.answer(registry.registered()[0])
+        info = wait_for(lambda: read_file(path), "the connection file", PATIENCE)
+        client = Client(info)
+        k.clients.append(client)
+        client.reply(client.send("kernel_info_request"))
+        client.send("shutdown_request", {"restart": False}, "control")
+        process.wait(PATIENCE)
+        return [info["key"] == registry.key, path.exists()]
+
+
+@registration(
+    "an acknowledgement with a wrong signature is none: it ends",
+    True,
+    ipykernel=NOT_IN_IPYKERNEL,
+)
+def wrong_acknowledgement(k):
+    registry = Registry(k)
+    with k.sibling("-f", str(registry.path)) as process:
+        registry.answer(registry.registered()[0], b"0" * 64)
+        return process.wait(PATIENCE) != 0

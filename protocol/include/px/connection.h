@@ -20,6 +20,10 @@ typedef struct px_connection {
     char jupyter_session[1024];
     bool has_curve;
     px_curve_keys curve;
+    // Of a registration file (JEP 66), which stands in for a connection file; port 0: it is none.
+    char kernel_id[128];
+    char registration_ip[256];
+    uint16_t registration_port;
 } px_connection;
 
 // px_connection_read: reterr names file, key and what is wrong with it. PX_ENOENT when the file
