@@ -91,6 +91,9 @@ void px_known_complete(px_slice names, px_slice content, px_buf *out)
     PX_AUTO(px_json) json = NULL;
     bool read = px_json_parse(content, &json, NULL) == PX_OK;
     px_slice code = read ? px_json_text(json, "code") : (px_slice){0};
+    if (code.data == NULL) {
+        code = PX_SLICE_LITERAL("");
+    }
     int64_t asked = read ? px_json_int(json, "cursor_pos", INT64_MAX) : INT64_MAX;
     size_t end = offset_of(code, asked >= 0 ? asked : INT64_MAX);
     size_t start = end;
