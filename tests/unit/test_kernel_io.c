@@ -33,6 +33,8 @@ static void start_kernel(void)
     ok(px_outbox_init(&kernel.outbox));
     ok(px_interrupt_init(&kernel.interrupt));
     ok(px_waiting_init(&kernel.waiting));
+    ok(px_stuck_init(&kernel.stuck));
+    ok(px_known_init(&kernel.known));
     ok(px_subshells_init(&kernel.subshells));
     ok(px_capture_init(&kernel.capture, &kernel.outbox, false));
     ok(px_transport_jupyter_new(&kernel.config, &transport));
@@ -49,6 +51,8 @@ static void stop_kernel(void)
     px_capture_done(&kernel.capture);
     px_outbox_done(&kernel.outbox);
     px_waiting_done(&kernel.waiting);
+    px_stuck_done(&kernel.stuck);
+    px_known_done(&kernel.known);
     px_subshells_done(&kernel.subshells);
     px_mailbox_done(&kernel.inbox);
     px_mailbox_done(&kernel.answers);
