@@ -42,10 +42,28 @@ class BaseComm(comm.base_comm.BaseComm):
         _kernel.publish(
             msg_type,
             dumps(content),
-            dumps(metadata or {}),
+            dumps(metadata) if metadata else b"{}",
             buffers=buffers or (),
             topic=self.topic,
         )
+
+    def handle_msg(self, msg: Any) -> None:
+        """Call the callback, between the events that libraries show their figures by.
+
+        Beside a cell that runs in the main thread there are none: what is being drawn there would
+        be taken for finished, and shown here.
+        """
+        callback = self._msg_callback
+        if callback is None:
+            return
+        shell = self.kernel.shell
+        if _kernel.subshell_id() is not None and _kernel.main_busy():
+            callback(msg)
+            return
+        trigger = shell.events.trigger
+        trigger("pre_execute")
+        callback(msg)
+        trigger("post_execute")
 
 
 class CommManager(comm.base_comm.CommManager):

@@ -309,17 +309,16 @@ class IPythonKernel(KernelFace, Kernel):
         request.reply(dumps(comms.info(request.content.get("target_name"))))
 
     def _comm_open(self, request: Any) -> None:
-        self._comm("comm_open", request)
+        message = messages.from_request(request)
+        self.comm_manager.comm_open(self.shell_stream, request.idents, message)
 
     def _comm_msg(self, request: Any) -> None:
-        self._comm("comm_msg", request)
+        message = messages.from_request(request)
+        self.comm_manager.comm_msg(self.shell_stream, request.idents, message)
 
     def _comm_close(self, request: Any) -> None:
-        self._comm("comm_close", request)
-
-    def _comm(self, name: str, request: Any) -> None:
         message = messages.from_request(request)
-        getattr(self.comm_manager, name)(self.shell_stream, request.idents, message)
+        self.comm_manager.comm_close(self.shell_stream, request.idents, message)
 
     def _debug_request(self, request: Any) -> None:
         request.reply(dumps(self.debugger.handle(request.content)))
@@ -388,9 +387,11 @@ class IPythonKernel(KernelFace, Kernel):
     @property
     def comm_manager(self) -> Any:
         """The manager of all comms."""
-        from pxkernel import comms
+        if self._comm_manager is None:
+            from pxkernel import comms
 
-        return comms.manager()
+            self._comm_manager = comms.manager()
+        return self._comm_manager
 
     @property
     def session(self) -> Any:

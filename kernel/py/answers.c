@@ -5,14 +5,23 @@
 
 #include <string.h>
 
-px_out *px_py_status(px_parent *parent, const char *state)
+// content_of gives the content of a status: made once for each of the two.
+static px_bytes *content_of(bool busy)
+{
+    static const char *const texts[] = {"{\"execution_state\":\"idle\"}",
+                                        "{\"execution_state\":\"busy\"}"};
+    static px_bytes *made[2];
+    if (made[busy] == NULL) {
+        px_must(px_bytes_copy(px_slice_str(texts[busy]), &made[busy]));
+    }
+    return px_bytes_ref(made[busy]);
+}
+
+px_out *px_py_status(px_parent *parent, bool busy)
 {
     px_out *out = px_out_new(PX_OUT_PUBLISH, parent);
     (void)snprintf(out->msg_type, sizeof(out->msg_type), "status");
-    PX_AUTO_BUF text = {0};
-    px_buf_printf(&text, "{\"execution_state\":\"%s\"}", state);
-    px_must(px_buf_status(&text));
-    px_must(px_bytes_copy(px_buf_slice(&text), &out->content));
+    out->content = content_of(busy);
     return out;
 }
 

@@ -15,11 +15,35 @@
 
 // --- JSON ---------------------------------------------------------------------------------------
 
+// scan parses text that begins and ends with its value. NULL without an exception: it does not.
+static PyObject *scan(PyObject *text)
+{
+    PX_AUTO_PY PyObject *start = PyLong_FromLong(0);
+    PX_AUTO_PY PyObject *pair =
+        start != NULL ? PyObject_CallFunctionObjArgs(px_py.scan, text, start, NULL) : NULL;
+    PyObject *value = NULL;
+    Py_ssize_t end = 0;
+    if (pair == NULL || !PyArg_ParseTuple(pair, "On", &value, &end) ||
+        end != PyUnicode_GET_LENGTH(text)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return Py_NewRef(value);
+}
+
 PyObject *px_py_json(px_slice text)
 {
+    if (px_slice_equal(text, PX_SLICE_LITERAL("{}"))) {
+        return PyDict_New();
+    }
     PX_AUTO_PY PyObject *string =
         PyUnicode_DecodeUTF8((const char *)text.data, (Py_ssize_t)text.size, "replace");
-    return string != NULL ? PyObject_CallOneArg(px_py.decode, string) : NULL;
+    if (string == NULL) {
+        return NULL;
+    }
+    // decode() searches for blanks before and behind, by regular expressions.
+    PyObject *value = px_py.scan != NULL ? scan(string) : NULL;
+    return value != NULL ? value : PyObject_CallOneArg(px_py.decode, string);
 }
 
 // cached gives *slot, parsing text into it first when it is empty.
@@ -585,9 +609,11 @@ int px_py_message_init(PyObject *module)
     PX_AUTO_PY PyObject *decoder = PyObject_GetAttrString(json, "_default_decoder");
     if (decoder != NULL) {
         px_py.decode = PyObject_GetAttrString(decoder, "decode");
-    } else {
+        px_py.scan = PyObject_GetAttrString(decoder, "scan_once");
+    }
+    if (px_py.decode == NULL || px_py.scan == NULL) {
         PyErr_Clear();
-        px_py.decode = PyObject_GetAttrString(json, "loads");
+        Py_XSETREF(px_py.decode, PyObject_GetAttrString(json, "loads"));
     }
     px_py.encode = PyObject_GetAttrString(json, "dumps");
     px_py.parent_var = PyContextVar_New("px_parent", NULL);

@@ -82,11 +82,11 @@ static void abort_request(px_kernel *kernel, px_shell *shell, px_request *reques
     bool statuses = px_io_wants_statuses(kernel->io);
     px_stamp_now(request->started);
     px_out *const outs[] = {
-        statuses ? px_py_status(request->parent, "busy") : NULL,
+        statuses ? px_py_status(request->parent, true) : NULL,
         is_known_request(request)
             ? px_py_reply_of(request, PX_SLICE_LITERAL("{\"status\":\"aborted\"}"), "aborted")
             : NULL,
-        statuses ? px_py_status(request->parent, "idle") : NULL,
+        statuses ? px_py_status(request->parent, false) : NULL,
     };
     send_outs(kernel, outs, 3);
     px_request_free(request);
@@ -134,7 +134,7 @@ static void finish(px_kernel *kernel, px_shell *shell, px_request_object *object
         shown,
         must_abort(object) ? px_out_new(PX_OUT_ABORT, request->parent) : NULL,
         object->reply,
-        with_status ? px_py_status(request->parent, "idle") : NULL,
+        with_status ? px_py_status(request->parent, false) : NULL,
     };
     object->reply = NULL;
     send_outs(kernel, outs, 4);
@@ -353,7 +353,7 @@ static void serve(px_kernel *kernel, px_shell *shell, px_request *request)
     px_py_shell_began(kernel, shell, object);
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io)) {
-        px_out *const outs[] = {px_py_status(request->parent, "busy")};
+        px_out *const outs[] = {px_py_status(request->parent, true)};
         send_outs(kernel, outs, 1);
         show(kernel, shell, request->parent);
     }

@@ -75,6 +75,7 @@ typedef struct px_python {
     PyObject *module;
     PyTypeObject *parent_type, *request_type, *stream_type, *buffer_type;
     PyObject *decode;     // json.loads for str
+    PyObject *scan;       // what that calls; NULL: it has no such part
     PyObject *encode;     // json.dumps
     PyObject *parent_var; // ContextVar of a px_parent_object
     PyObject *dispatch;   // set_dispatch
@@ -161,8 +162,9 @@ void px_py_subshells_interrupt(px_kernel *kernel);
 void px_py_subshells_settle(px_kernel *kernel);
 
 // answers.c
-// px_py_status makes a status message, px_py_link chains entries (NULLs left out).
-px_out *px_py_status(px_parent *parent, const char *state);
+// px_py_status makes the message that a request is busy, or idle; px_py_link chains entries (NULLs
+// left out).
+px_out *px_py_status(px_parent *parent, bool busy);
 px_out *px_py_link(px_out *const *outs, size_t n);
 // px_py_reply_of makes a reply of C's own; status is what its metadata says.
 px_out *px_py_reply_of(const px_request *request, px_slice content, const char *status);

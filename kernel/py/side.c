@@ -38,8 +38,8 @@ static void finish(px_kernel *kernel, px_request_object *object)
     px_parent *running = px_interrupt_shown(&kernel->interrupt);
     px_out *const outs[] = {
         reply,
-        statuses ? px_py_status(parent, "idle") : NULL,
-        statuses && running != NULL ? px_py_status(running, "busy") : NULL,
+        statuses ? px_py_status(parent, false) : NULL,
+        statuses && running != NULL ? px_py_status(running, true) : NULL,
     };
     px_io_post(kernel->io, px_py_link(outs, 3));
     px_interrupt_unlock(&kernel->interrupt);
@@ -61,7 +61,7 @@ static void serve_one(px_kernel *kernel, px_request *request)
     }
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io)) {
-        px_io_post(kernel->io, px_py_status(request->parent, "busy"));
+        px_io_post(kernel->io, px_py_status(request->parent, true));
     }
     PX_AUTO_PY PyObject *result = PyObject_CallOneArg(serve, (PyObject *)object);
     PX_AUTO_PY PyObject *error =

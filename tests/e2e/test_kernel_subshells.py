@@ -444,3 +444,24 @@ def test_comm_messages_keep_their_order_wherever_they_are_served(front):
         sent.append(front.send("comm_msg", subshell, comm_id="o", data=n))
     front.outputs(*sent)
     assert front.run("print(seen == list(range(300)), len(seen))") == "True 300\n"
+
+
+def test_callbacks_beside_a_cell_do_not_end_what_is_drawn_there(front, tmp_path):
+    """Figures are shown, and closed, at post_execute: of the cell that draws, not of a callback."""
+    front.run(TARGET)
+    front.run(
+        "import threading\nended = []\n"
+        "note = lambda: ended.append(threading.current_thread().name)\n"
+        "get_ipython().events.register('post_execute', note)"
+    )
+    subshell = front.create()
+    front.outputs(front.send("comm_open", subshell, comm_id="c", target_name="echo", data={}))
+    front.run("ended.clear()")
+    main = front.occupy(tmp_path / "go")
+    front.text(front.send("comm_msg", subshell, comm_id="c", data=1))
+    (tmp_path / "go").touch()
+    front.replies(main)
+    front.text(front.send("comm_msg", subshell, comm_id="c", data=2))
+    assert front.run("print(len(ended), {n[:8] for n in ended} <= {'MainThre', 'subshell'})") == (
+        "3 True\n"  # the cell that cleared it, the one that was busy, the second message
+    )

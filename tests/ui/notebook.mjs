@@ -1,5 +1,6 @@
 /** The kernel in a notebook: one function for each test, named by the option `scenario`. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { options, picture, withLab } from './browser.mjs';
 
 const cell = (page, i) => page.locator('.jp-Notebook .jp-CodeCell').nth(i);
@@ -29,6 +30,19 @@ async function pressUntil(page, key, wanted) {
   await wanted.waitFor();
 }
 
+/** Move the slider of the first cell by a key; its callback says the new value. */
+async function moved(page, value, key = 'ArrowRight') {
+  await cell(page, 0).locator('.noUi-handle').press(key);
+  await output(page, 0).getByText(`x is ${value}`).waitFor();
+}
+
+/** Run a cell that goes on until it is stopped, and wait until it does. */
+async function occupied(page, i) {
+  await run(page, i);
+  await output(page, i).getByText('busy').waitFor();
+  await prompt(page, i).getByText('[*]:').waitFor();
+}
+
 const scenarios = {
   /** The stop button ends an endless loop; the next cell runs. */
   async interrupt(page) {
@@ -50,6 +64,47 @@ const scenarios = {
     await output(page, 1).getByText('NameError').first().waitFor();
     await run(page, 0);
     await output(page, 0).getByText('defined').waitFor();
+  },
+
+  /**
+   * A slider that is moved while another cell runs: its callback's output is there before that cell
+   * ends. The page writes the file that the cell waits for.
+   */
+  async widgets(page) {
+    await run(page, 0);
+    await output(page, 0).getByText('x is 5').waitFor();
+    await moved(page, 6);
+    await occupied(page, 1);
+    for (const value of [7, 8, 9]) {
+      await moved(page, value);
+    }
+    assert.equal(await prompt(page, 1).textContent(), '[*]:');
+    assert.equal(await output(page, 1).getByText('over').count(), 0);
+    writeFileSync(options.stop, '');
+    await output(page, 1).getByText('over').waitFor();
+    await moved(page, 8, 'ArrowLeft');
+    await picture(page, 'widgets');
+  },
+
+  /** Interrupt and restart while subshells are there: widgets and cells go on as before. */
+  async subshells(page) {
+    await run(page, 0);
+    await output(page, 0).getByText('x is 5').waitFor();
+    await occupied(page, 1);
+    await moved(page, 6);
+    await page.getByRole('button', { name: /^Interrupt the kernel/ }).click();
+    await output(page, 1).getByText('KeyboardInterrupt').first().waitFor();
+    await moved(page, 7);
+    await occupied(page, 1);
+    await page.getByRole('button', { name: /^Restart the kernel/ }).first().click();
+    await page.getByRole('dialog').getByRole('button', { name: /^(Confirm Kernel )?Restart/ }).click();
+    await page.getByText('Python 3 (pxkernel) | Idle').waitFor({ timeout: 60000 });
+    await run(page, 0);
+    await output(page, 0).getByText('x is 5').waitFor();
+    await occupied(page, 1);
+    await moved(page, 6);
+    writeFileSync(options.stop, '');
+    await output(page, 1).getByText('over').waitFor();
   },
 
   /** input() asks in the page and gets what is typed. */

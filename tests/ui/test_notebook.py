@@ -31,6 +31,19 @@ def test_notebook__restarts(notebook):
     notebook("restart", "value = 1\nprint('defined')", "value")
 
 
+SLIDER = "from ipywidgets import interact\ninteract(lambda x: print('x is', x), x=(0, 10));"
+BUSY = "import os, time\nprint('busy')\nwhile not os.path.exists('stop'): {}\nprint('over')"
+
+
+@pytest.mark.parametrize("wait", ["pass", "time.sleep(0.02)"], ids=["computes", "sleeps"])
+def test_notebook__moves_a_slider_while_a_cell_runs(notebook, lab, wait):
+    notebook("widgets", SLIDER, BUSY.format(wait), stop=str(lab.root / "stop"))
+
+
+def test_notebook__interrupts_and_restarts_with_subshells(notebook, lab):
+    notebook("subshells", SLIDER, BUSY.format("pass"), stop=str(lab.root / "stop"))
+
+
 def test_notebook__asks_for_input(notebook):
     notebook("input", "print('hello', input('your name? '))")
 
