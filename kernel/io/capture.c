@@ -19,8 +19,9 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)65536)
-#define PAUSE (100 * UINT64_C(1000)) // ns without text after which somebody else may have written
-#define COPY_MOST ((size_t)1 << 20)  // bytes of one request that are also passed on
+#define PAUSE                                                                                      \
+    400 // ns from text to text in which nobody else can have written: a system call is more
+#define COPY_MOST ((size_t)1 << 20) // bytes of one request that are also passed on
 #define ROUNDS 64 // chunks a drain reads at most: a writer that never stops must not keep us
 
 static px_err make_pipe(px_capture_pipe *pipe)
@@ -196,6 +197,7 @@ void px_capture_drain(px_capture *capture, bool end)
         return;
     }
     (void)pthread_mutex_lock(&capture->lock);
+    atomic_store(&capture->draining, true); // before anything is read
     px_parent *parent = px_outbox_current(capture->outbox);
     if (capture->copied_for != parent) {
         capture->copied_for = parent;
@@ -212,7 +214,16 @@ void px_capture_drain(px_capture *capture, bool end)
         }
     }
     px_parent_unref(parent);
+    atomic_store(&capture->draining, false);
     (void)pthread_mutex_unlock(&capture->lock);
+}
+
+// has_text tells if a pipe holds something, or somebody has just taken it and not yet posted it.
+static bool has_text(const px_capture *capture)
+{
+    struct pollfd items[2] = {{.fd = capture->pipes[0].read_fd, .events = POLLIN},
+                              {.fd = capture->pipes[1].read_fd, .events = POLLIN}};
+    return poll(items, 2, 0) > 0 || atomic_load(&capture->draining);
 }
 
 void px_capture_before_text(px_capture *capture)
@@ -222,7 +233,7 @@ void px_capture_before_text(px_capture *capture)
     }
     px_ns now = px_now();
     px_ns before = atomic_exchange_explicit(&capture->last_text, now, memory_order_relaxed);
-    if (now - before > PAUSE) {
+    if (now - before > PAUSE && has_text(capture)) {
         px_capture_drain(capture, false);
     }
 }

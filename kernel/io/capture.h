@@ -34,6 +34,7 @@ typedef struct px_capture {
     const void *copied_for;   // the request whose bytes are counted; only compared
     size_t copied;
     px_last_words *_Atomic words; // where the last of stderr is kept for the keeper; NULL: nowhere
+    atomic_bool draining;         // what the pipes held is on its way to the outbox
     atomic_bool on;
     _Atomic px_ns last_text; // when Python last wrote
 } px_capture;
@@ -54,8 +55,8 @@ int px_capture_original(const px_capture *capture, int which);
 // thread, never blocks.
 void px_capture_drain(px_capture *capture, bool end);
 // px_capture_before_text is the drain for a writer of text that may come 10 million times: it looks
-// only when the last text was a while ago, since what others wrote meanwhile must stand before the
-// next. Any thread.
+// only when the last text was so long ago that somebody else can have written to a descriptor
+// since, which must stand before the next. Any thread.
 void px_capture_before_text(px_capture *capture);
 
 #endif
