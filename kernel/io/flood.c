@@ -64,7 +64,7 @@ static size_t allowed(const px_flood *flood, const px_flood_limits *limits, px_n
     return sum < (double)limits->most ? (size_t)sum : limits->most;
 }
 
-static size_t shown(const px_flood *flood)
+size_t px_flood_shown(const px_flood *flood)
 {
     return px_visible_size(&flood->shown[0]) + px_visible_size(&flood->shown[1]);
 }
@@ -192,9 +192,9 @@ size_t px_flood_add(px_flood *flood, const px_flood_limits *limits, px_spills *s
         size_t room = allowed(flood, limits, now);
         px_visible_add(&flood->shown[stream], slice);
         fits = slice.size;
-        if (shown(flood) > room) {
+        if (px_flood_shown(flood) > room) {
             flood->shown[stream] = before;
-            size_t used = shown(flood);
+            size_t used = px_flood_shown(flood);
             fits = used < room && !px_overwrites(slice) ? cut(slice, room - used) : 0;
             px_visible_add(&flood->shown[stream], px_slice_of(slice.data, fits));
         }

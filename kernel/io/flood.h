@@ -65,6 +65,8 @@ void px_flood_free(px_flood *flood); // NULL is allowed
 // rest is kept back.
 size_t px_flood_add(px_flood *flood, const px_flood_limits *limits, px_spills *spills,
                     px_stream_name stream, px_bytes *text, px_ns now);
+// px_flood_shown is how many bytes the page holds.
+size_t px_flood_shown(const px_flood *flood);
 // px_flood_spill begins the file: with what was shown, and what is kept back.
 void px_flood_spill(px_flood *flood, px_spills *spills);
 // px_flood_tail_start is where to begin to show the tail: at a line when something is missing

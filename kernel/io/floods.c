@@ -303,6 +303,7 @@ void px_floods_text(px_io *io, px_out *out)
     if (fits < slice.size) {
         activate(io, parent);
     }
+    px_outbox_slow_down(&io->kernel->outbox, flood->over ? 0 : px_flood_shown(flood));
     px_bytes_unref(text);
 }
 

@@ -13,7 +13,9 @@
 //   that
 //     ends at once are one message, as notebooks are used to; up to PX_STREAM_GRACE when its line
 //     is not complete (`print("x")` writes "x" and then a newline);
-//   - text at the end while the burst goes on: PX_STREAM_PERIOD after the last such message.
+//   - text at the end while the burst goes on: PX_STREAM_PERIOD after the last such message, and
+//   later
+//     the more the page shows already; up to the end of its last whole line.
 //
 // The reader is woken only when it would otherwise not look in time: not while it drains (it asks
 // again before it sleeps), not when it was woken already, not when its timer stands. That is what
@@ -24,6 +26,7 @@
 #include "io/need.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -52,7 +55,7 @@ void px_out_free(px_out *out)
 
 px_err px_outbox_init(px_outbox *box)
 {
-    *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .period = PX_STREAM_PERIOD};
     if (box->fd < 0) {
         return px_err_from_errno(errno);
     }
@@ -231,6 +234,25 @@ static px_out *take_until(px_outbox *box, px_out *last)
     return chain;
 }
 
+// keep_rest puts what follows the last whole line of last, which was just taken, back into the box:
+// its line is still being written, and others may speak before it is whole.
+static void keep_rest(px_outbox *box, px_out *last)
+{
+    const uint8_t *line =
+        last->whole == NULL ? memrchr(last->text.data, '\n', last->text.size) : NULL;
+    size_t whole = line != NULL ? (size_t)(line - last->text.data) + 1 : last->text.size;
+    if (whole == last->text.size) {
+        return;
+    }
+    px_out *rest = px_out_new(PX_OUT_STREAM, last->parent);
+    rest->stream = last->stream;
+    px_buf_append(&rest->text, last->text.data + whole, last->text.size - whole);
+    px_must(px_buf_status(&rest->text));
+    last->text.size = whole;
+    append(box, rest);
+    add_queued(box, rest->text.size);
+}
+
 static void clear_fd(px_outbox *box)
 {
     uint64_t count;
@@ -257,10 +279,14 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
     } else if (box->last != NULL) {
         due = flush ? now : text_due(box, now);
         if (due <= now) {
-            chain = take_until(box, box->last);
-            box->next_stream = now + PX_STREAM_PERIOD;
+            px_out *last = box->last;
+            chain = take_until(box, last);
+            box->next_stream = now + atomic_load(&box->period);
             box->first_text = 0;
             due = 0;
+            if (!flush) {
+                keep_rest(box, last);
+            }
         }
     }
     if (chain == NULL) {
@@ -271,6 +297,11 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
     (void)pthread_mutex_unlock(&box->lock);
     *ret_due = due;
     return chain;
+}
+
+void px_outbox_slow_down(px_outbox *box, size_t shown)
+{
+    atomic_store(&box->period, PX_STREAM_PERIOD + shown * PX_STREAM_SLOWER);
 }
 
 void px_outbox_wake(px_outbox *box)
@@ -288,6 +319,7 @@ void px_outbox_set_current(px_outbox *box, px_parent *parent)
     px_parent *before = box->current;
     box->current = parent;
     box->next_stream = 0; // the first text of a request waits for nothing
+    atomic_store(&box->period, PX_STREAM_PERIOD);
     (void)pthread_mutex_unlock(&box->lock);
     px_parent_unref(before);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #define PX_STREAM_PERIOD (50 * PX_NS_PER_MS)   // between two messages of a stream that goes on
+#define PX_STREAM_SLOWER 1000                  // ns more for each byte that the page shows
 #define PX_STREAM_FIRST (300 * UINT64_C(1000)) // ns from the first text of a burst to its message
 #define PX_STREAM_GRACE (20 * PX_NS_PER_MS)    // the same for a line that has no end yet
 #define PX_STREAM_PIECE                                                                            \
@@ -58,16 +59,17 @@ void px_out_free(px_out *out);
 typedef struct px_outbox {
     pthread_mutex_t lock;
     px_out *first, *last;
-    px_out *last_firm;  // the last entry that is not a stream; NULL when there is none
-    int fd;             // eventfd: readable when px-io should look
-    bool woken;         // fd was written and not yet read
-    bool draining;      // somebody is in px_outbox_take's caller and will look again
-    bool waiting;       // px-io has a timer for the streams at the end
-    bool waiting_line;  // … and that only because the first line is not complete
-    px_ns next_stream;  // when streams at the end may leave again
-    px_ns first_text;   // when the first text at the end came
-    px_parent *current; // whom captured output belongs to
-    px_room room;       // how much text waits, here and behind
+    px_out *last_firm;    // the last entry that is not a stream; NULL when there is none
+    int fd;               // eventfd: readable when px-io should look
+    bool woken;           // fd was written and not yet read
+    bool draining;        // somebody is in px_outbox_take's caller and will look again
+    bool waiting;         // px-io has a timer for the streams at the end
+    bool waiting_line;    // … and that only because the first line is not complete
+    _Atomic px_ns period; // between two messages of text: longer the more the page shows
+    px_ns next_stream;    // when streams at the end may leave again
+    px_ns first_text;     // when the first text at the end came
+    px_parent *current;   // whom captured output belongs to
+    px_room room;         // how much text waits, here and behind
 } px_outbox;
 
 px_err px_outbox_init(px_outbox *box);
@@ -89,6 +91,10 @@ void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name str
 // when to look again, 0 for never. With flush, everything may leave. Calls come in rounds: the
 // first of a round has begin set, and the round ends with the call that answers NULL.
 px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due);
+
+// px_outbox_slow_down: the page shows so many bytes of text. It draws all of them anew with each
+// message, so there are fewer from here on. Any thread.
+void px_outbox_slow_down(px_outbox *box, size_t shown);
 
 // px_outbox_wake wakes px-io whatever it thinks: somebody else took a round that left text to wait
 // for.

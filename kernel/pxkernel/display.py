@@ -16,7 +16,7 @@ from IPython.core.displaypub import DisplayPublisher
 from traitlets import Bool
 
 from pxkernel import _kernel, flood, memory, messages
-from pxkernel.jsonpack import dumps
+from pxkernel.jsonpack import dumps, dumps_bundle
 from pxkernel.perthread import PerThread, nothing
 
 _DISPLAY_TOPIC = b"display_data"
@@ -59,7 +59,8 @@ class Outgoing(messages.ParentSetter):
     def _send(self, msg_type: str, content: dict[str, Any], topic: bytes | None = None) -> None:
         """Publish, by way of this thread's hooks."""
         if self._hook_storage is None or not self._hooks:
-            _kernel.publish(msg_type, dumps(content), topic=topic)
+            packed = dumps_bundle(content) if "data" in content else dumps(content)
+            _kernel.publish(msg_type, packed, topic=topic)
             return
         message = messages.message(msg_type, content)
         given = message["parent_header"]

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from pxkernel import _kernel
+
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -63,6 +65,31 @@ def clean(value: Any) -> Any:
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_unknown
 ).encode
+
+
+# Characters from which on a representation is written by C: Python's encoder looks at each of them
+# twice, and an image in base64 has millions.
+_LONG = 1 << 16
+
+
+def dumps_bundle(content: dict[str, Any]) -> bytes:
+    """``dumps`` for the content of a display: long texts in its ``data`` are written by C."""
+    data = content["data"]
+    long = [key for key, text in data.items() if type(text) is str and len(text) > _LONG]
+    if not long or not all(type(key) is str for key in data):
+        return dumps(content)
+    short = {key: text for key, text in data.items() if key not in long}
+    rest = dumps({key: value for key, value in content.items() if key != "data"})
+    parts = [b'{"data":{']
+    for key in long:
+        parts += (dumps(key), b":", _kernel.quote(data[key]), b",")
+    inner = dumps(short)[1:-1]
+    if inner:
+        parts.append(inner)
+    else:
+        parts.pop()
+    parts += (b"}", b"," if len(rest) > 2 else b"", rest[1:])
+    return b"".join(parts)
 
 
 def dumps(value: Any) -> bytes:

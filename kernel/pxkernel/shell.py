@@ -30,6 +30,7 @@ from traitlets import Bool, CBool, Instance, Int, Type, Unicode, default, observ
 from pxkernel import _kernel, flood, memory, messages
 from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
+from pxkernel.formatter import DisplayFormatter
 from pxkernel.history import HistoryManager
 from pxkernel.jsonpack import dumps
 from pxkernel.numbers import Numbers
@@ -138,6 +139,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     @configurables.setter
     def configurables(self, objects: list[Any]) -> None:
         self._configurables = objects
+
+    def init_display_formatter(self) -> None:
+        """IPython's, but quick about plain values."""
+        self.display_formatter = DisplayFormatter(parent=self)
+        self.configurables.append(self.display_formatter)
 
     def init_environment(self) -> None:
         """Colours and pagers of child processes."""

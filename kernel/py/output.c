@@ -30,6 +30,23 @@ static PyObject *output_limits(PyObject *module, PyObject *unused)
     return Py_BuildValue("nnn", (Py_ssize_t)most, (Py_ssize_t)burst, (Py_ssize_t)tail);
 }
 
+// utf8_of gives the UTF-8 of a string: its own memory if it is ASCII, else that of *ret_hold, which
+// the caller drops. Not cached in the string, which may be long and live on.
+static int utf8_of(PyObject *text, PyObject **ret_hold, px_slice *ret_slice)
+{
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        *ret_slice = px_slice_of(PyUnicode_1BYTE_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
+        return 0;
+    }
+    PyObject *encoded = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+    if (encoded == NULL) {
+        return -1;
+    }
+    *ret_hold = encoded;
+    *ret_slice = px_slice_of(PyBytes_AS_STRING(encoded), (size_t)PyBytes_GET_SIZE(encoded));
+    return 0;
+}
+
 static PyObject *spill(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -41,14 +58,8 @@ static PyObject *spill(PyObject *module, PyObject *args)
     }
     PX_AUTO_PY PyObject *encoded = NULL;
     px_slice slice = {0};
-    if (PyUnicode_IS_COMPACT_ASCII(text)) {
-        slice = px_slice_of(PyUnicode_1BYTE_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
-    } else {
-        encoded = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
-        if (encoded == NULL) {
-            return NULL;
-        }
-        slice = px_slice_of(PyBytes_AS_STRING(encoded), (size_t)PyBytes_GET_SIZE(encoded));
+    if (utf8_of(text, &encoded, &slice) < 0) {
+        return NULL;
     }
     PX_AUTO_BUF sentence = {0};
     PX_AUTO_BUF note = {0};
@@ -58,6 +69,28 @@ static PyObject *spill(PyObject *module, PyObject *args)
                                               (Py_ssize_t)note.size);
 }
 
+static PyObject *quote(PyObject *module, PyObject *text)
+{
+    (void)module;
+    if (!PyUnicode_Check(text)) {
+        return PyErr_Format(PyExc_TypeError, "quote() takes a str, not %.100s",
+                            Py_TYPE(text)->tp_name);
+    }
+    PX_AUTO_PY PyObject *encoded = NULL;
+    px_slice slice = {0};
+    if (utf8_of(text, &encoded, &slice) < 0) {
+        return NULL;
+    }
+    PX_AUTO_BUF out = {0};
+    px_jsonw w = px_jsonw_to(&out);
+    Py_BEGIN_ALLOW_THREADS px_jsonw_slice(&w, slice);
+    Py_END_ALLOW_THREADS if (px_buf_status(&out) != PX_OK)
+    {
+        return PyErr_NoMemory();
+    }
+    return PyBytes_FromStringAndSize((const char *)out.data, (Py_ssize_t)out.size);
+}
+
 PyMethodDef px_py_output_methods[] = {
     {"set_output_limit", set_output_limit, METH_O,
      "Bytes of text that a cell shows; 0: all of it, -1: as usual."},
@@ -65,5 +98,6 @@ PyMethodDef px_py_output_methods[] = {
      "(most, burst, tail) in bytes; most 0: no limit."},
     {"spill", spill, METH_VARARGS,
      "Write text to a file: a sentence that says so, and the content of a display_data message."},
+    {"quote", quote, METH_O, "A str as a JSON string, UTF-8 bytes."},
     {NULL, NULL, 0, NULL},
 };

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 px_jsonw px_jsonw_to(px_buf *out)
 {
@@ -73,29 +74,56 @@ static void append_escape(px_buf *out, uint8_t c)
     }
 }
 
+// plain8 tells if eight bytes can all stand in a string as they are: printable ASCII without quote
+// and backslash. Subtracting makes a byte borrow into its high bit where it is too small.
+static bool plain8(const uint8_t *bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t high = ones << 7;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    uint64_t quote = word ^ (ones * '"');
+    uint64_t backslash = word ^ (ones * '\\');
+    uint64_t bad = word | (word - ones * 0x20) | (quote - ones) | (backslash - ones);
+    return (bad & high) == 0;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+// skip_plain is where the first byte from at on stands that is not plain ASCII.
+static size_t skip_plain(px_slice text, size_t at)
+{
+    while (text.size - at >= 8 && plain8(text.data + at)) {
+        at += 8;
+    }
+    while (at < text.size && is_plain(text.data[at])) {
+        at++;
+    }
+    return at;
+}
+
 static void append_text(px_buf *out, px_slice text)
 {
     size_t from = 0; // what comes before it is written
-    size_t at = 0;
+    size_t at = skip_plain(text, 0);
 
     while (at < text.size) {
-        uint8_t c = text.data[at];
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-            at++;
-            continue;
-        }
         size_t length = px__utf8_length(text, at);
         if (length > 1) {
-            at += length;
+            at = skip_plain(text, at + length);
             continue;
         }
         px_buf_append(out, text.data + from, at - from);
         if (length == 1) {
-            append_escape(out, c);
+            append_escape(out, text.data[at]);
         } else {
             px_buf_append(out, "\xef\xbf\xbd", 3);
         }
-        from = ++at;
+        from = at + 1;
+        at = skip_plain(text, from);
     }
     px_buf_append(out, text.data + from, at - from);
 }
