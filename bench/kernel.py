@@ -7,6 +7,7 @@ machine is slow for all of them.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -18,14 +19,17 @@ import zmq
 from kernel_life import first_execute, idle, warm_parent
 from wire import Session, Subject
 
-# A C call that holds the GIL, for this many seconds.
+# A C call that holds the GIL, for this many seconds. ctypes is imported before: its import takes
+# longer than the line.
 HOLD = 1.5
 _HOLD_CELL = f"""
-import ctypes, sys
 print("before")
 ctypes.PyDLL(None).usleep({int(HOLD * 1e6)})
 """
 _PRINTS = 100_000
+_LONG = 50_000_000  # characters of one print
+_DISPLAYS = 2000
+_IMAGE = 20_000_000  # bytes of one image
 
 Samples = dict[str, dict[str, list[float]]]
 
@@ -77,6 +81,7 @@ def wait_for_iopub(session: Session) -> None:
 def under_the_gil(session: Session) -> dict[str, float]:
     """What is served while a cell sits in C with the GIL: all three asked for and looked for at the
     same time, the last two when the cell is in C for certain."""
+    session.run("import ctypes")
     begin = time.perf_counter()
     message = session.execute(_HOLD_CELL)
     poller = zmq.Poller()
@@ -140,6 +145,64 @@ def prints(session: Session) -> dict[str, float]:
     }
 
 
+def first_line(session: Session) -> dict[str, float]:
+    """From sending a cell until its first line is here, while it goes on."""
+    begin = time.perf_counter()
+    message = session.execute("print('first')\nimport time\ntime.sleep(0.3)")
+    while True:
+        kind, parent, _ = session.recv("iopub")
+        if parent == message and kind == "stream":
+            break
+    seen = (time.perf_counter() - begin) * 1000
+    session.finish(message)
+    return {"first printed line, until seen": seen}
+
+
+def until_idle(session: Session, message: str) -> int:
+    """Wait for a cell's idle status; how many bytes of content it published. Long contents are not
+    parsed: that would take this program longer than the kernel."""
+    size = 0
+    while True:
+        if not session.sockets["iopub"].poll(60_000):
+            raise TimeoutError("a cell did not end")
+        frames = session.sockets["iopub"].recv_multipart(copy=False)
+        at = next(i for i, frame in enumerate(frames) if frame.bytes == b"<IDS|MSG>")
+        if json.loads(frames[at + 3].bytes).get("msg_id") != message:
+            continue
+        content = frames[at + 5]
+        size += len(content)
+        if len(content) < 100 and json.loads(content.bytes).get("execution_state") == "idle":
+            break
+    while session.recv("shell")[1] != message:
+        pass
+    return size
+
+
+def much(session: Session, ours: bool) -> dict[str, float]:
+    """One long print, many displays, one large image. Ours shows a long print shortened; to compare
+    like with like, all of it is also sent."""
+    session.run(
+        f"import os\nfrom IPython.display import Image, display\n"
+        f"image = Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + os.urandom({_IMAGE}), format='png')"
+    )
+    figures = {}
+    cells = {
+        f"one print of {_LONG // 1_000_000} MB": f"print('x' * {_LONG})",
+        f"{_DISPLAYS:,} small displays": f"for i in range({_DISPLAYS}): display(i)",
+        f"one image of {_IMAGE // 1_000_000} MB": "display(image)",
+    }
+    for name, code in cells.items():
+        figures[name] = clock(lambda code=code: until_idle(session, session.execute(code)))
+    if ours:
+        session.run("%output_limit off")
+    code = f"print('x' * {_LONG})"
+    name = f"one print of {_LONG // 1_000_000} MB, all of it shown"
+    figures[name] = clock(lambda: until_idle(session, session.execute(code)))
+    if ours:
+        session.run("%output_limit default")
+    return figures
+
+
 def measure(all_subjects: list[Subject], rounds: int, repeat: int) -> Samples:
     """Every figure, `rounds` times for each subject, in turn."""
     samples: Samples = defaultdict(lambda: defaultdict(list))
@@ -182,6 +245,10 @@ def measure(all_subjects: list[Subject], rounds: int, repeat: int) -> Samples:
         for subject in turn:
             drain(sessions[subject])
             add(subject, prints(sessions[subject]))
+        for subject in turn:
+            drain(sessions[subject])
+            add(subject, first_line(sessions[subject]))
+            add(subject, much(sessions[subject], subject is all_subjects[0]))
         for subject in turn:
             add(subject, {"shutdown, until the process is gone": sessions[subject].stop() * 1000})
         print(f"kernel: round {number + 1} of {rounds}", file=sys.stderr)

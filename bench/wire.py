@@ -91,6 +91,7 @@ class Session:
         self.process = subprocess.Popen(
             argv,
             env=env,
+            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
