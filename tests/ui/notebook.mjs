@@ -1,6 +1,7 @@
 /** The kernel in a notebook: one function for each test, named by the option `scenario`. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { options, picture, withLab } from './browser.mjs';
 
 const cell = (page, i) => page.locator('.jp-Notebook .jp-CodeCell').nth(i);
@@ -52,6 +53,58 @@ const scenarios = {
     await output(page, 0).getByText('KeyboardInterrupt').first().waitFor();
     await run(page, 1);
     await output(page, 1).getByText('after').waitFor();
+  },
+
+  /**
+   * A loop prints without end: the page says where the output goes and how far it is, takes what is
+   * typed, and the stop button ends the loop; the next cell runs.
+   */
+  async flood(page) {
+    await run(page, 0);
+    // Only notes are looked at: the text before them is long, and looking through it takes long.
+    const note = output(page, 0).locator('p', { hasText: 'The output goes on in' });
+    await note.waitFor({ timeout: 60000 });
+    const before = await note.textContent();
+    await cell(page, 1).locator('.cm-content').click();
+    await page.keyboard.press('Control+End');
+    await page.keyboard.type(" + ' typed'");
+    await cell(page, 1).locator('.cm-content', { hasText: "+ ' typed'" }).waitFor();
+    await page.waitForFunction(
+      text => ![...document.querySelectorAll('p')].some(p => p.textContent === text),
+      before,
+      { polling: 500, timeout: 60000 }
+    );
+    await page.getByText('Python 3 (pxkernel) | Busy').waitFor();
+    await page.getByRole('button', { name: /^Interrupt the kernel/ }).click();
+    const last = output(page, 0).locator('p', { hasText: 'are not shown here; all of it is in' });
+    await last.waitFor({ timeout: 60000 });
+    await run(page, 1);
+    await output(page, 1).locator('pre', { hasText: 'after typed' }).waitFor({ timeout: 60000 });
+    await picture(page, 'flood');
+    return page.evaluate(() => {
+      const texts = [...document.querySelectorAll('.jp-OutputArea-output')].map(o => o.textContent);
+      const characters = texts.reduce((sum, text) => sum + text.length, 0);
+      return { characters, interrupted: texts.some(text => text.includes('KeyboardInterrupt')) };
+    });
+  },
+
+  /** The link below a long output opens all of it; that of a very long one is a download. */
+  async whole(page) {
+    await run(page, 0);
+    await output(page, 0).locator('p', { hasText: 'not shown here' }).waitFor({ timeout: 60000 });
+    await done(page, 0);
+    await output(page, 0).locator('a[href*="pxkernel-output"]').click();
+    const editor = page.locator('.jp-FileEditor .cm-content');
+    await editor.getByText('line 0 of all').first().waitFor({ timeout: 60000 });
+    const opened = await page.locator('.lm-TabBar-tab.jp-mod-current').innerText();
+    await page.getByRole('tab', { name: 'notebook.ipynb' }).click();
+    await run(page, 1);
+    await output(page, 1).locator('p', { hasText: 'not shown here' }).waitFor({ timeout: 60000 });
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      output(page, 1).locator('a[download]').click()
+    ]);
+    return { opened, bytes: statSync(await download.path()).size };
   },
 
   /** Restart forgets what there was; the kernel works on. */

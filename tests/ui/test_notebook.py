@@ -27,6 +27,29 @@ def test_notebook__interrupts(notebook):
     notebook("interrupt", "print('begun')\nwhile True: pass", "print('after')")
 
 
+@pytest.mark.timeout(300)
+def test_notebook__stays_alive_in_a_flood(notebook):
+    loop = "i = 0\nwhile True:\n    print(i)\n    i += 1"
+    seen = notebook("flood", loop, "'after'", timeout=280)
+    assert seen["interrupted"]
+    assert 1_000_000 < seen["characters"] < 2_000_000
+
+
+@pytest.mark.timeout(300)
+def test_notebook__links_to_output_that_is_too_long(notebook, lab):
+    seen = notebook(
+        "whole",
+        "for i in range(200_000):\n    print('line', i, 'of all')",
+        "import subprocess\nsubprocess.run('yes | head -n 10000000', shell=True);",
+        timeout=280,
+    )
+    files = sorted(lab.root.glob("pxkernel-output/*.txt"), key=lambda path: path.stat().st_size)
+    whole = "".join(f"line {i} of all\n" for i in range(200_000))
+    assert files[0].read_text() == whole
+    assert files[0].name in seen["opened"] or seen["opened"].startswith("notebook-")
+    assert seen["bytes"] == files[1].stat().st_size == 20_000_000
+
+
 def test_notebook__restarts(notebook):
     notebook("restart", "value = 1\nprint('defined')", "value")
 
