@@ -19,8 +19,13 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)65536)
-#define PAUSE                                                                                      \
-    400 // ns from text to text in which nobody else can have written: a system call is more
+// Looking at the pipes costs as much as a print. PAUSE: ns from text to text in which nobody else
+// can have written, since a system call takes more. Where MISSES looks in a row found nothing,
+// there is a loop that prints, and PAUSE_LONG is what a call of C code that prints takes, all in
+// all.
+#define PAUSE 400
+#define PAUSE_LONG 2000
+#define MISSES 256
 #define COPY_MOST ((size_t)1 << 20) // bytes of one request that are also passed on
 #define ROUNDS 64 // chunks a drain reads at most: a writer that never stops must not keep us
 
@@ -177,6 +182,7 @@ static bool take_chunk(px_capture *capture, int which, px_parent *parent)
     if (n <= 0) {
         return n < 0 && errno == EINTR;
     }
+    atomic_store_explicit(&capture->misses, 0, memory_order_relaxed);
     pass_on(capture, pipe, px_slice_of(data + pipe->n_tail, (size_t)n));
     px_last_words *words = which == 1 ? atomic_load(&capture->words) : NULL;
     if (words != NULL) {
@@ -233,7 +239,13 @@ void px_capture_before_text(px_capture *capture)
     }
     px_ns now = px_now();
     px_ns before = atomic_exchange_explicit(&capture->last_text, now, memory_order_relaxed);
-    if (now - before > PAUSE && has_text(capture)) {
+    unsigned misses = atomic_load_explicit(&capture->misses, memory_order_relaxed);
+    if (now - before < (misses < MISSES ? PAUSE : PAUSE_LONG)) {
+        return;
+    }
+    if (has_text(capture)) {
         px_capture_drain(capture, false);
+    } else if (misses < MISSES) {
+        atomic_store_explicit(&capture->misses, misses + 1, memory_order_relaxed);
     }
 }

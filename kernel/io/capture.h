@@ -34,6 +34,7 @@ typedef struct px_capture {
     const void *copied_for;   // the request whose bytes are counted; only compared
     size_t copied;
     px_last_words *_Atomic words; // where the last of stderr is kept for the keeper; NULL: nowhere
+    atomic_uint misses;           // looks at the pipes before a text that found nothing, in a row
     atomic_bool draining;         // what the pipes held is on its way to the outbox
     atomic_bool on;
     _Atomic px_ns last_text; // when Python last wrote

@@ -234,21 +234,33 @@ static px_out *take_until(px_outbox *box, px_out *last)
     return chain;
 }
 
-// keep_rest puts what follows the last whole line of last, which was just taken, back into the box:
-// its line is still being written, and others may speak before it is whole.
-static void keep_rest(px_outbox *box, px_out *last)
+// keep_rest puts what follows the last whole line of a chain that was just taken back into the box:
+// its line is still being written, and others may speak before it is whole. last is its end. A line
+// that stands alone is let go.
+static void keep_rest(px_outbox *box, px_out *chain, px_out *last)
 {
-    const uint8_t *line =
-        last->whole == NULL ? memrchr(last->text.data, '\n', last->text.size) : NULL;
-    size_t whole = line != NULL ? (size_t)(line - last->text.data) + 1 : last->text.size;
-    if (whole == last->text.size) {
+    if (last->whole != NULL) {
         return;
     }
-    px_out *rest = px_out_new(PX_OUT_STREAM, last->parent);
-    rest->stream = last->stream;
-    px_buf_append(&rest->text, last->text.data + whole, last->text.size - whole);
-    px_must(px_buf_status(&rest->text));
-    last->text.size = whole;
+    const uint8_t *line = memrchr(last->text.data, '\n', last->text.size);
+    size_t whole = line != NULL ? (size_t)(line - last->text.data) + 1 : 0;
+    if (whole == last->text.size || (whole == 0 && chain == last)) {
+        return;
+    }
+    px_out *rest = last;
+    if (whole == 0) {
+        px_out *before = chain;
+        while (before->next != last) {
+            before = before->next;
+        }
+        before->next = NULL;
+    } else {
+        rest = px_out_new(PX_OUT_STREAM, last->parent);
+        rest->stream = last->stream;
+        px_buf_append(&rest->text, last->text.data + whole, last->text.size - whole);
+        px_must(px_buf_status(&rest->text));
+        last->text.size = whole;
+    }
     append(box, rest);
     add_queued(box, rest->text.size);
 }
@@ -285,7 +297,7 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
             box->first_text = 0;
             due = 0;
             if (!flush) {
-                keep_rest(box, last);
+                keep_rest(box, chain, last);
             }
         }
     }
