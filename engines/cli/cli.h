@@ -43,7 +43,8 @@ typedef struct px_problem {
     const char *message, *cause, *fix, *log;
 } px_problem;
 
-// px_cli_fail prints it (JSON on stdout, or text on stderr) and gives the exit code.
+// px_cli_fail prints it (JSON on stdout, or text on stderr) and gives the exit code. It always says
+// what to do: a general step where `fix` is missing.
 int px_cli_fail(const px_cli *cli, const px_problem *problem);
 // px_cli_print writes a finished buffer and a newline to stdout.
 void px_cli_print(const px_buf *out);

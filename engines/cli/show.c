@@ -41,8 +41,31 @@ static void fail_json(const px_problem *problem)
     px_cli_print(&out);
 }
 
-int px_cli_fail(const px_cli *cli, const px_problem *problem)
+// next_step is what to do about a problem whose finder had no better advice.
+static const char *next_step(const char *code)
 {
+    static const char *const steps[][2] = {
+        {"bad-cwd", "name a folder that exists with --cwd, or leave it out"},
+        {"bad-name", "give it another name: `pxcluster start NAME`"},
+        {"failed", "put that right, then start again; `pxcluster start --help` has the options"},
+        {"no-folder", "put that right, or name another folder in PX_RUNTIME_DIR"},
+        {"refused", "`pxcluster status` shows what there is"},
+        {"time-out", "`pxcluster logs` says what went on; `pxcluster stop` ends it"}};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (code != NULL && strcmp(code, steps[i][0]) == 0) {
+            return steps[i][1];
+        }
+    }
+    return "`pxcluster list` shows what runs, `pxcluster --help` what can be done";
+}
+
+int px_cli_fail(const px_cli *cli, const px_problem *given)
+{
+    px_problem whole = *given;
+    const px_problem *problem = &whole;
+    if (whole.fix == NULL || whole.fix[0] == '\0') {
+        whole.fix = next_step(whole.code);
+    }
     if (cli->json) {
         fail_json(problem);
         return problem->exit_code;

@@ -24,6 +24,9 @@ from . import _remote as remote
 from . import error
 from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_metadata
 
+_MIXED_SECONDS = 0.05
+"""How often results of several clients are looked at."""
+
 Slot = tuple[Any, int]
 """A C task and the index of an engine's answer in it."""
 
@@ -127,6 +130,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     _cancel_asked = False
     _lock: threading.Condition | None = None
     _announced = False
+    _mixed = False
+    """Whether parts belong to other clients."""
     _in_chunks = False
     owner = True
 
@@ -269,8 +274,12 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                 filled = connection.filled()
                 if self._answers() > seen or self.done():
                     return True
-                if not connection.wait_filled(filled, left_until(end)):
+                left = left_until(end)
+                if left == 0.0:
                     return False
+                if self._mixed:  # the others' connections do not wake us
+                    left = _MIXED_SECONDS if left is None else min(left, _MIXED_SECONDS)
+                connection.wait_filled(filled, left)
         except KeyboardInterrupt:
             self._interrupted()
             return False
@@ -515,7 +524,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             raise ValueError("join() needs at least one AsyncResult")
         slots = [slot for part in parts for slot in part._slots]
         first = parts[0]
-        return AsyncResult(first._client, slots, name=first._fname, decode=first._decode)
+        joined = AsyncResult(first._client, slots, name=first._fname, decode=first._decode)
+        joined._mixed = any(part._client is not first._client for part in parts)
+        return joined
 
     # --- stopping --------------------------------------------------------------------------------
     def abort(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import time
 
 import pytest
 from support import wait_for
@@ -239,3 +240,17 @@ def test_result__abort_of_what_waits(rc):
             ar.get(timeout=20)
     go()
     assert running.get(timeout=20) == "through"
+
+
+def test_result__joined_of_two_clients(rc):
+    with px.Client() as other:
+        joined = px.AsyncResult.join(
+            rc[0].apply_async(time.sleep, 0.3), other[1].apply_async(lambda: 5)
+        )
+        assert joined._wait_change(1, 30)
+        assert joined.get(timeout=30) == [None, 5]
+        again = px.AsyncResult.join(rc[0].apply_async(int), other[1].apply_async(time.sleep, 0.3))
+        assert again._wait_change(1, 30)
+        assert not px.AsyncResult.join(
+            rc[0].apply_async(time.sleep, 2), other[1].apply_async(time.sleep, 2)
+        )._wait_change(0, 0.01)

@@ -264,3 +264,34 @@ def test_launchers_say_what_is_missing_for_them(watch, monkeypatch):
     assert known["local"]["ok"]
     assert not known["slurm"]["ok"]
     assert "sbatch" in known["slurm"]["why"]
+
+
+FAILING = [
+    ["status"],
+    ["stop"],
+    ["scale", "-n", "2"],
+    ["logs"],
+    ["frobnicate"],
+    ["start", "-n", "0"],
+    ["start", "--cwd", "/nonexistent"],
+    ["start", "bad/name"],
+    ["start", "-n", "1", "--attach", "4194303"],
+    ["start", "there"],
+    ["restart", "there", "--engines", "7"],
+    ["logs", "there", "--engine", "9"],
+    ["signal", "there", "--signal", "NOPE"],
+    ["interrupt", "there", "--engines", "5"],
+]
+
+
+def test_every_failure_names_a_next_step(cluster):
+    cluster(1, "there")
+    for arguments in FAILING:
+        answer = pxcluster(*arguments, check=False)
+        assert answer["message"] and answer["error"]["code"], arguments
+        (fix,) = answer["error"]["fix"]
+        assert fix.strip(), arguments
+        text = subprocess.run(
+            [BIN / "pxcluster", *arguments], capture_output=True, text=True, check=False
+        )
+        assert text.returncode != 0 and fix in text.stderr and not text.stdout, arguments

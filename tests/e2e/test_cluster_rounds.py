@@ -9,6 +9,7 @@ import random
 import signal
 from pathlib import Path
 
+import pytest
 from support import marked, pxcluster, wait_for, wait_gone
 
 from pxparallel import Client
@@ -48,6 +49,7 @@ def use(chance: random.Random) -> Client | None:
     return rc
 
 
+@pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_nothing_is_left_whoever_is_killed_whenever(watch):
     chance = random.Random(int(os.environ.get("PX_TEST_SHUFFLE", "1")))
     for number in range(ROUNDS):
