@@ -41,6 +41,7 @@ def main(system: str, theme: str, n: int, repeat: int) -> None:
         prefix="px-bench-", dir="/tmp", ignore_cleanup_errors=True
     ) as folder:
         os.environ["PX_RUNTIME_DIR"] = folder + "/run"
+        os.environ["PX_DATA_DIR"] = folder + "/results"
         os.environ["IPYTHONDIR"] = folder + "/ipython"
         clock = themes.Clock(mark, repeat)
         getattr(themes, theme)(SYSTEMS[system](Path(folder)), n, clock)

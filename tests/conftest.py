@@ -19,7 +19,13 @@ import sysconfig
 import pytest
 from support import MARK, Cluster, Kernel, Watch
 
-_HOMES = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+_HOMES = (
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "PX_DATA_DIR",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -123,12 +123,18 @@ class Watch:
         self.mark = uuid.uuid4().hex
         # A Unix socket's path has at most 107 bytes, so pytest's own tmp_path is too long.
         self.run = Path(tempfile.mkdtemp(prefix="px-test-", dir="/tmp"))
+        self.results = Path(tempfile.mkdtemp(prefix="px-test-results-", dir="/tmp"))
         self.segments = segments()
 
     def environment(self) -> dict[str, str]:
         """The variables that tie a process to this watch."""
         # No keeper (docs/kernel.md), but where a test asks for one: it outlives its last kernel.
-        return {MARK: self.mark, "PX_RUNTIME_DIR": str(self.run), "PX_WARM": "0"}
+        return {
+            MARK: self.mark,
+            "PX_RUNTIME_DIR": str(self.run),
+            "PX_DATA_DIR": str(self.results),
+            "PX_WARM": "0",
+        }
 
     def leaks(self, patience: float = 2.0) -> list[str]:
         """What is left after `patience` seconds, in words; what is left is also taken away."""
@@ -141,6 +147,7 @@ class Watch:
         if left:
             words.append(f"files are left in the run folder: {', '.join(left)}")
         shutil.rmtree(self.run, ignore_errors=True)
+        shutil.rmtree(self.results, ignore_errors=True)
         words += [f"a segment is still held: {s}" for s in sorted(segments() - self.segments)]
         return words
 

@@ -21,7 +21,7 @@ typedef struct cli_command {
 static const cli_command commands[] = {
     {"start", px_command_start,
      "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES]\n"
-     "       [--restart]\n"
+     "       [--restart] [--results none|memory|disk]\n"
      "       [--ip ADDRESS [--port N] [--location LIST] [--lease S]]\n"
      "       [--engines HOW [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
      "       [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]]",
@@ -36,6 +36,9 @@ static const cli_command commands[] = {
      "  --preload MODULES  modules every engine has imported from the start, comma separated\n"
      "  --restart          start a new engine in place of one that dies, and let it run what was\n"
      "                     recorded with %%px --init\n"
+     "  --results WHERE    where results outlive the client that asked for them: disk (they\n"
+     "                     outlive the cluster, too), memory, or none (default: disk; with\n"
+     "                     --attach memory)\n"
      "  --ip ADDRESS       let clients and engines of other hosts in, by this address of this "
      "host\n"
      "                     or by all of them (\"*\"); they need a copy of cluster.json\n"
@@ -57,7 +60,7 @@ static const cli_command commands[] = {
      "\n"
      "  pxcluster start -n 4\n"
      "  pxcluster start sweep -n 16 --preload numpy,scipy\n",
-     "nawtcpriPLleSRxMQbF"},
+     "nawtcpriPLleSRxMQbFK"},
     {"join", px_command_join, "[NAME | FILE | -] [-n N] [--preload MODULES] [--timeout S]",
      "Lends this machine to a cluster: N engines are started here, until the cluster or this "
      "command\n"
@@ -164,6 +167,7 @@ static const struct option options[] = {{"n", required_argument, NULL, 'n'},
                                         {"cwd", required_argument, NULL, 'c'},
                                         {"preload", required_argument, NULL, 'p'},
                                         {"restart", no_argument, NULL, 'r'},
+                                        {"results", required_argument, NULL, 'K'},
                                         {"all", no_argument, NULL, 'A'},
                                         {"engines", required_argument, NULL, 'e'},
                                         {"engine", required_argument, NULL, 'k'},
@@ -268,6 +272,8 @@ static bool read_option(px_cli *cli, int option)
     case 'r':
         cli->restart = true;
         return true;
+    case 'K':
+        return hand_on(cli, "--results");
     case 'e':
         cli->engines = optarg;
         return strcmp(cli->command, "start") != 0 || hand_on(cli, "--engines");

@@ -14,6 +14,7 @@
 #include "../launch/zygote_link.h"
 #include "gate.h"
 #include "heart.h"
+#include "keeper.h"
 #include "relay.h"
 #include "roster.h"
 
@@ -86,6 +87,7 @@ struct px_controller {
     const char *queue, *account, *template; // of a batch system; NULL: its own
     const px_batch *batch;                  // NULL: another launcher
     bool tunnel;                            // engines come back through ssh
+    const char *results; // "none", "memory", "disk", or NULL: "disk", in memory when attached
     uint32_t n;
     bool restart; // engines that die are replaced
     pid_t attach;
@@ -102,6 +104,7 @@ struct px_controller {
     px_roster *roster;
     px_heart *heart;
     px_relay *relay;
+    px_keeper *keeper; // NULL: results are not kept
     px_zygote *zygote;
     struct px_nest *nests;
     bool guests_first; // engines that are ordered now are for a nest that has come
@@ -130,6 +133,9 @@ struct px_controller {
 px_err px__files_open(px_controller *controller, px_error *reterr);
 px_err px__files_publish(px_controller *controller, px_error *reterr);
 void px__files_remove(px_controller *controller);
+// px__files_results gives the path of the file of results, and makes its folder.
+px_err px__files_results(const px_controller *controller, char ret_path[PATH_MAX],
+                         px_error *reterr);
 int px__log_open(const char *path); // to append; -1 and errno
 
 // hub.c
@@ -142,6 +148,11 @@ void px__hub_free_gone(px_controller *controller);
 
 // requests.c: answers one verified message of a registered visitor.
 void px__request(px_visitor *visitor, const px_message *message);
+
+// px__answered sends px-store's answer to the client that asked, if it is still there. px__cancel
+// aborts a task on behalf of the client that it belongs to.
+void px__answered(px_controller *controller, const px_answer *answer);
+void px__cancel(px_controller *controller, const px_answer *order);
 
 // px__recall asks an engine to give a task back that it has not begun.
 void px__recall(px_controller *controller, const px_news *news);

@@ -14,7 +14,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int px__log_open(const char *path)
@@ -87,6 +89,46 @@ px_err px__files_open(px_controller *controller, px_error *reterr)
     PX_TRY(use_log(controller, reterr));
     PX_TRY(px_link_listen(controller->file.control, &controller->control_fd, reterr));
     return px_link_listen(controller->file.work, &controller->work_fd, reterr);
+}
+
+// make_folders makes a folder and those above it, each 0700.
+static bool make_folders(char *path)
+{
+    for (char *at = path + 1; *at != '\0'; at++) {
+        if (*at == '/') {
+            *at = '\0';
+            bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
+            *at = '/';
+            if (!made) {
+                return false;
+            }
+        }
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+px_err px__files_results(const px_controller *controller, char ret_path[PATH_MAX], px_error *reterr)
+{
+    char folder[PATH_MAX];
+    const char *data = getenv("PX_DATA_DIR");
+    const char *xdg = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    if (data != NULL && data[0] == '/') {
+        (void)snprintf(folder, sizeof(folder), "%s", data);
+    } else if (xdg != NULL && xdg[0] == '/') {
+        (void)snprintf(folder, sizeof(folder), "%s/pxkernel/results", xdg);
+    } else if (home != NULL && home[0] == '/') {
+        (void)snprintf(folder, sizeof(folder), "%s/.local/share/pxkernel/results", home);
+    } else {
+        return px_error_set(reterr, PX_ENOENT,
+                            "there is no folder for results: name one in PX_DATA_DIR");
+    }
+    if (!make_folders(folder)) {
+        return px_error_set(reterr, px_err_from_errno(errno), "cannot make %.400s: %s", folder,
+                            strerror(errno));
+    }
+    (void)snprintf(ret_path, PATH_MAX, "%.*s/%s.db", PATH_MAX - 80, folder, controller->name);
+    return PX_OK;
 }
 
 px_err px__files_publish(px_controller *controller, px_error *reterr)

@@ -1,8 +1,8 @@
 // main.c: pxcontroller: the one process that a cluster's clients and engines connect to.
 //
-// Two threads. px-admin, this one, owns control connections, the zygote's line, signals and the
-// list of engines; px-relay owns work connections. They tell each other things by letters, nothing
-// else is shared but the counters of px_tally.
+// Three threads. px-admin, this one, owns control connections, the zygote's line, signals and the
+// list of engines; px-relay owns work connections; px-store keeps results. They tell each other
+// things by letters, nothing else is shared but the counters of px_tally.
 //
 // Start: lock, sockets, zygote (its imports take longest, so it is started before the rest), relay,
 // cluster.json, engines. End: engines, zygote, relay, folder, lock. The starter waits on
@@ -34,7 +34,7 @@ static const char help[] =
     "                    [--ip ADDRESS] [--port N] [--location ADDRESSES] [--lease S]\n"
     "                    [--engines LAUNCHER] [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
     "                    [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]\n"
-    "                    [--restart] [--status-fd FD]\n"
+    "                    [--restart] [--results none|memory|disk] [--status-fd FD]\n"
     "\n"
     "Runs one cluster until it is told to stop: listens for clients, starts N engines and\n"
     "carries what they say to each other. `pxcluster start` runs it for you, in the background.\n"
@@ -60,12 +60,15 @@ static const char help[] =
     "  --mpi COMMAND      how mpiexec is run, options included (default: mpiexec)\n"
     "  --queue Q, --account A  of the batch system (default: its own)\n"
     "  --template FILE    a job script of your own, with {name} {n} {queue} {account} {command}\n"
+    "  --results WHERE    where results outlive the client that asked for them: disk (they\n"
+    "                     outlive the cluster, too), memory, or none (default: disk; with\n"
+    "                     --attach memory)\n"
     "  --status-fd FD     write one line of JSON here when it runs, or why it does not\n"
     "  --help, --version\n"
     "\n"
     "Signals: SIGTERM and SIGINT stop the cluster.\n"
-    "Environment: PX_RUNTIME_DIR (where clusters have their folders), PX_ENGINE (path of\n"
-    "pxengine), PX_LOG (debug, info, warning, error, off).\n";
+    "Environment: PX_RUNTIME_DIR (where clusters have their folders), PX_DATA_DIR (where results\n"
+    "are kept), PX_ENGINE (path of pxengine), PX_LOG (debug, info, warning, error, off).\n";
 
 // tell_starter writes the outcome and lets the starter go.
 static void tell_starter(px_controller *controller, const char *code, const char *message)
@@ -198,6 +201,14 @@ static bool read_option(px_controller *controller, int option, const char *text)
     case 'L':
     case 'l':
         return read_network_option(controller, option, text);
+    case 'K':
+        if (strcmp(text, "none") != 0 && strcmp(text, "memory") != 0 && strcmp(text, "disk") != 0) {
+            (void)fprintf(stderr, "pxcontroller: --results is none, memory or disk, not \"%s\"\n",
+                          text);
+            return false;
+        }
+        controller->results = text;
+        return true;
     case 'c':
         if (chdir(text) != 0) {
             (void)fprintf(stderr, "pxcontroller: cannot enter %s: %s\n", text, strerror(errno));
@@ -217,6 +228,7 @@ static int read_options(px_controller *controller, int argc, char **argv)
                                             {"cwd", required_argument, NULL, 'c'},
                                             {"preload", required_argument, NULL, 'p'},
                                             {"restart", no_argument, NULL, 'r'},
+                                            {"results", required_argument, NULL, 'K'},
                                             {"status-fd", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"mpi", required_argument, NULL, 'M'},
@@ -297,12 +309,26 @@ static void owner_ended(void *context, int events)
     px__stop(controller, "the process that it was attached to has ended");
 }
 
+static void store_said(px_controller *controller, px_answer *answer)
+{
+    if (answer->letter.kind == PX_NEWS_ANSWER) {
+        px__answered(controller, answer);
+    } else {
+        px__cancel(controller, answer);
+    }
+    px_answer_free(answer);
+}
+
 static void news_came(void *context, px_letter *letter)
 {
     px_controller *controller = context;
+    int kind = letter->kind;
+    if (kind == PX_NEWS_ANSWER || kind == PX_NEWS_ABORT) {
+        store_said(controller, PX_CONTAINER(letter, px_answer, letter));
+        return;
+    }
     px_news *news = PX_CONTAINER(letter, px_news, letter);
     px_orders orders = {0};
-    int kind = letter->kind;
     uint32_t id = news->id;
     if (kind == PX_NEWS_RECALL) {
         px__recall(controller, news);
@@ -415,6 +441,33 @@ static px_err set_launcher(px_controller *controller, px_error *reterr)
     return px__nests_open(controller, reterr);
 }
 
+// make_keeper makes px-store, unless nothing is to be kept.
+static px_err make_keeper(px_controller *controller, px_error *reterr)
+{
+    char path[PATH_MAX];
+    px_error error = {0};
+    const char *where = controller->results != NULL ? controller->results
+                        : controller->attach != 0   ? "memory"
+                                                    : "disk";
+    px_keeper_config config = {.cluster = controller->name,
+                               .key = controller->file.key,
+                               .scheme = controller->file.signature_scheme,
+                               .session = controller->session,
+                               .answers = &controller->news};
+    if (strcmp(where, "none") == 0) {
+        return PX_OK;
+    }
+    if (strcmp(where, "disk") == 0) {
+        if (px__files_results(controller, path, &error) == PX_OK) {
+            config.path = path;
+        } else {
+            px_log_warning("results are kept in memory, until the cluster ends", "cause=\"%s\"",
+                           error.text);
+        }
+    }
+    return px_keeper_new(&config, &controller->keeper, reterr);
+}
+
 static px_err make_parts(px_controller *controller, px_error *reterr)
 {
     const px_roster_limits limits = {.registration = registration_of(controller),
@@ -425,11 +478,16 @@ static px_err make_parts(px_controller *controller, px_error *reterr)
     PX_TRY(px_session_new(px_slice_str(controller->file.key), controller->file.signature_scheme,
                           NULL, "pxcontroller", &controller->session, reterr));
     relay.session = controller->session;
+    PX_TRY(make_keeper(controller, reterr));
+    relay.keeper = controller->keeper;
     PX_TRY(px_roster_new(&limits, &controller->roster));
     px_roster_replace(controller->roster, controller->restart);
     PX_TRY(px_heart_new(PX_HEART_PERIOD, PX_HEART_MISSED, &controller->heart));
     PX_TRY(px_loop_add_mailbox(controller->loop, "news", &controller->news, news_came, controller));
     PX_TRY(px_relay_start(&relay, &controller->relay));
+    if (controller->keeper != NULL) {
+        PX_TRY(px_keeper_start(controller->keeper, controller->relay));
+    }
     PX_TRY(open_gate(controller, reterr));
     px_relay_watch(controller->relay);
     return px_loop_add_fd(controller->loop, "control", controller->control_fd, PX_READABLE,
@@ -484,7 +542,9 @@ static void free_records(px_controller *controller)
     for (px_letter *letter = px_mailbox_take(&controller->news), *next; letter != NULL;
          letter = next) {
         next = letter->next;
-        if (letter->kind != PX_NEWS_ACTIVE) {
+        if (letter->kind == PX_NEWS_ANSWER || letter->kind == PX_NEWS_ABORT) {
+            px_answer_free(PX_CONTAINER(letter, px_answer, letter));
+        } else if (letter->kind != PX_NEWS_ACTIVE) {
             free(PX_CONTAINER(letter, px_news, letter));
         }
     }
@@ -503,8 +563,10 @@ static void finish(px_controller *controller)
         free(visitor);
     }
     px__hub_free_gone(controller);
+    px_keeper_stop(controller->keeper);
     px_relay_stop(controller->relay);
     px_gate_stop(controller->gate);
+    px_keeper_free(controller->keeper);
     px_timer_remove(controller->roster_timer);
     px_timer_remove(controller->heart_timer);
     px_timer_remove(controller->stats_timer);

@@ -3,6 +3,7 @@
 #define PX_ENGINES_PEERS_H
 
 #include "flight.h"
+#include "keeper.h"
 #include "relay.h"
 #include "sched.h"
 
@@ -60,6 +61,7 @@ struct px_relay {
     px_loop *loop;
     px_mailbox box;
     px_mailbox *news;
+    px_keeper *keeper; // NULL: nothing is kept
     px_session *session;
     size_t high_water;
     int listener;
@@ -109,16 +111,18 @@ typedef struct px_loss {
     const px_debtor *debtor;
     const char *ename, *words;
 } px_loss;
-void px__send_lost(px_peer *client, const px_loss *loss);
+void px__send_lost(px_relay *relay, uint32_t client, const px_loss *loss);
 
 // px__route forwards one message of a registered peer. PX_EFORMAT: the peer breaks the protocol.
 px_err px__route(px_peer *from, px_frames *frames, px_error *reterr);
 // px__route_lost answers every request that a dead engine owes and that is no task.
 void px__route_lost(px_relay *relay, px_debtor *debtor);
-// px__route_client_gone lets engines close the segments that a client will not map any more.
-void px__route_client_gone(px_relay *relay, uint32_t client);
-// px__route_nobody_answers ends the input() of engines that a client has left without an answer.
-void px__route_nobody_answers(px_relay *relay, uint32_t client);
+// px__route_release lets an engine (UINT32_MAX: all) close the segments of its reply to a task (0:
+// all) of a client.
+void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task);
+// px__client_left settles what a client leaves behind. Where results are kept its tasks go on; an
+// input() of an engine that it has not answered ends.
+void px__client_left(px_relay *relay, const px_peer *client);
 
 // init.c: px__init_keep remembers a request for engines to come; px__init_send gives an engine that
 // has just joined all that was kept.

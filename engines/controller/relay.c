@@ -19,6 +19,7 @@
 // here. Its last replies are read from the connection first.
 
 #include "peers.h"
+#include "wishes.h"
 
 #include "px/json.h"
 #include "px/log.h"
@@ -33,8 +34,6 @@
 #define READ_BUDGET 64 // messages of one peer in a round
 #define DOOR_NS (5 * PX_NS_PER_S)
 
-enum { DO_EXPECT, DO_FORGET_CLIENT, DO_BURY, DO_ABORT, DO_HOPELESS, DO_STOP, DO_AGAIN };
-
 typedef struct invitation {
     px_role role;
     uint32_t id;
@@ -42,27 +41,7 @@ typedef struct invitation {
     UT_hash_handle hh;
 } invitation;
 
-typedef struct relay_wish {
-    px_letter letter;
-    px_role role;
-    uint32_t id;
-    char secret[PX_SECRET_SIZE];
-    px_tally *tally;
-    int signal, code;
-    char *cause;
-    uint64_t *tasks; // ABORT
-    size_t n_tasks;
-    bool hopeless;
-} relay_wish;
-
 static void take_letters(px_relay *relay);
-
-static void wish_free(relay_wish *wish)
-{
-    free(wish->cause);
-    free(wish->tasks);
-    free(wish);
-}
 
 px_peer *px__relay_client(px_relay *relay, uint32_t id)
 {
@@ -219,14 +198,7 @@ static void close_peer(px_peer *peer)
     DL_DELETE(relay->peers, peer);
     if (peer->role == PX_ROLE_CLIENT) {
         HASH_DEL(relay->clients, peer);
-        if (peer->got_segments) {
-            px__route_client_gone(relay, peer->id);
-        }
-        if (peer->was_asked) {
-            px__route_nobody_answers(relay, peer->id);
-        }
-        px_sched_client_gone(relay->sched, px_now(), peer->id, &relay->orders);
-        px__tasks_carry_out(relay);
+        px__client_left(relay, peer);
         tell_admin(relay, PX_NEWS_CLIENT_GONE, peer->id);
     } else if (peer->role == PX_ROLE_ENGINE) {
         px__relay_debtor(relay, peer->id)->peer = NULL;
@@ -444,7 +416,7 @@ static void somebody_knocks(void *context, int events)
 
 // --- what the admin wishes -----------------------------------------------------------------------
 
-static px_err expect_engine(px_relay *relay, const relay_wish *wish)
+static px_err expect_engine(px_relay *relay, const px_wish *wish)
 {
     px_debtor *debtor = calloc(1, sizeof(*debtor));
     if (debtor == NULL) {
@@ -461,7 +433,7 @@ static px_err expect_engine(px_relay *relay, const relay_wish *wish)
     return PX_OK;
 }
 
-static void expect(px_relay *relay, const relay_wish *wish)
+static void expect(px_relay *relay, const px_wish *wish)
 {
     invitation *guest = calloc(1, sizeof(*guest));
     if (guest == NULL || (wish->role == PX_ROLE_ENGINE && expect_engine(relay, wish) != PX_OK)) {
@@ -496,7 +468,7 @@ static void forget_client(px_relay *relay, uint32_t id)
     }
 }
 
-static void bury(px_relay *relay, relay_wish *wish)
+static void bury(px_relay *relay, px_wish *wish)
 {
     uninvite(relay, PX_ROLE_ENGINE, wish->id);
     px_debtor *debtor = px__relay_debtor(relay, wish->id);
@@ -522,7 +494,7 @@ static void bury(px_relay *relay, relay_wish *wish)
     debtor->flight = NULL;
 }
 
-static void abort_tasks(px_relay *relay, const relay_wish *wish)
+static void abort_tasks(px_relay *relay, const px_wish *wish)
 {
     for (size_t i = 0; i < wish->n_tasks; i++) {
         px_sched_abort(relay->sched, px_now(), wish->id, wish->tasks[i], &relay->orders);
@@ -530,7 +502,15 @@ static void abort_tasks(px_relay *relay, const relay_wish *wish)
     px__tasks_carry_out(relay);
 }
 
-static void grant(px_relay *relay, relay_wish *wish)
+static void deliver(px_relay *relay, const px_wish *wish)
+{
+    px_peer *client = px__relay_client(relay, wish->id);
+    if (client != NULL) {
+        px__relay_send(client, &wish->frames, NULL);
+    }
+}
+
+static void grant(px_relay *relay, px_wish *wish)
 {
     switch (wish->letter.kind) {
     case DO_EXPECT:
@@ -549,20 +529,26 @@ static void grant(px_relay *relay, relay_wish *wish)
         px_sched_hopeless(relay->sched, px_now(), wish->hopeless, &relay->orders);
         px__tasks_carry_out(relay);
         break;
+    case DO_DELIVER:
+        deliver(relay, wish);
+        break;
+    case DO_RELEASE:
+        px__route_release(relay, wish->id, wish->client, wish->task);
+        break;
     case DO_STOP:
         relay->stopping = true;
         break;
     default:
         break;
     }
-    wish_free(wish);
+    px__wish_free(wish);
 }
 
 static void letter_came(void *context, px_letter *letter)
 {
     px_relay *relay = context;
     if (letter->kind != DO_AGAIN) {
-        grant(relay, PX_CONTAINER(letter, relay_wish, letter));
+        grant(relay, PX_CONTAINER(letter, px_wish, letter));
         return;
     }
     px_peer *peer = PX_CONTAINER(letter, px_peer, again);
@@ -583,72 +569,12 @@ static void take_letters(px_relay *relay)
         px_letter *next = letter->next;
         letter->next = NULL;
         if (letter->kind == DO_EXPECT) {
-            grant(relay, PX_CONTAINER(letter, relay_wish, letter));
+            grant(relay, PX_CONTAINER(letter, px_wish, letter));
         } else {
             px_mailbox_post(&relay->box, letter);
         }
         letter = next;
     }
-}
-
-static px_err post(px_relay *relay, int kind, const relay_wish *what)
-{
-    relay_wish *copy = malloc(sizeof(*copy));
-    if (copy == NULL) {
-        return PX_ENOMEM;
-    }
-    *copy = *what;
-    copy->letter.kind = kind;
-    px_mailbox_post(&relay->box, &copy->letter);
-    return PX_OK;
-}
-
-px_err px_relay_expect_client(px_relay *relay, uint32_t client, const char *secret)
-{
-    relay_wish wish = {.role = PX_ROLE_CLIENT, .id = client};
-    (void)snprintf(wish.secret, sizeof(wish.secret), "%s", secret);
-    return post(relay, DO_EXPECT, &wish);
-}
-
-px_err px_relay_expect_engine(px_relay *relay, uint32_t engine, const char *secret, px_tally *tally)
-{
-    relay_wish wish = {.role = PX_ROLE_ENGINE, .id = engine, .tally = tally};
-    (void)snprintf(wish.secret, sizeof(wish.secret), "%s", secret);
-    return post(relay, DO_EXPECT, &wish);
-}
-
-px_err px_relay_forget_client(px_relay *relay, uint32_t client)
-{
-    relay_wish wish = {.id = client};
-    return post(relay, DO_FORGET_CLIENT, &wish);
-}
-
-px_err px_relay_bury(px_relay *relay, uint32_t engine, int signal, int code, const char *cause)
-{
-    relay_wish wish = {.id = engine, .signal = signal, .code = code, .cause = strdup(cause)};
-    return post(relay, DO_BURY, &wish);
-}
-
-px_err px_relay_abort(px_relay *relay, uint32_t client, uint64_t *tasks, size_t n)
-{
-    relay_wish wish = {.id = client, .tasks = tasks, .n_tasks = n};
-    return post(relay, DO_ABORT, &wish);
-}
-
-px_err px_relay_hopeless(px_relay *relay, bool hopeless)
-{
-    relay_wish wish = {.hopeless = hopeless};
-    return post(relay, DO_HOPELESS, &wish);
-}
-
-size_t px_relay_waiting(px_relay *relay)
-{
-    return atomic_load_explicit(&relay->n_waiting, memory_order_relaxed);
-}
-
-void px_relay_watch(px_relay *relay)
-{
-    atomic_store(&relay->watched, true);
 }
 
 // --- the thread ----------------------------------------------------------------------------------
@@ -668,13 +594,14 @@ static void *run(void *context)
     return NULL;
 }
 
-// free_clients takes the clients' tasks out of the scheduler; they themselves are among the peers.
+// free_clients takes all tasks out of the scheduler, also of clients that have left; the clients
+// themselves are among the peers.
 static void free_clients(px_relay *relay)
 {
-    px_peer *client, *next;
-    HASH_ITER (hh, relay->clients, client, next) {
-        HASH_DEL(relay->clients, client);
-        px_sched_client_gone(relay->sched, px_now(), client->id, &relay->orders);
+    uint32_t id;
+    HASH_CLEAR(hh, relay->clients);
+    while (px_sched_any_client(relay->sched, &id)) {
+        px_sched_client_gone(relay->sched, px_now(), id, &relay->orders);
     }
     for (size_t i = 0; i < relay->orders.n; i++) {
         if (relay->orders.items[i].kind != PX_SCHED_SEND) {
@@ -701,7 +628,7 @@ static void free_peers(px_relay *relay)
         if (letter->kind == DO_AGAIN) {
             free(PX_CONTAINER(letter, px_peer, again));
         } else {
-            wish_free(PX_CONTAINER(letter, relay_wish, letter));
+            px__wish_free(PX_CONTAINER(letter, px_wish, letter));
         }
         letter = after;
     }
@@ -755,6 +682,7 @@ px_err px_relay_start(const px_relay_config *config, px_relay **ret_relay)
     }
     relay->news = config->news;
     relay->listener = config->listener;
+    relay->keeper = config->keeper;
     relay->high_water = config->high_water != 0 ? config->high_water : HIGH_WATER;
     relay->active.letter.kind = PX_NEWS_ACTIVE;
     px_err err = px_mailbox_init(&relay->box);
@@ -784,8 +712,8 @@ void px_relay_stop(px_relay *relay)
     if (relay == NULL) {
         return;
     }
-    relay_wish wish = {0};
-    if (post(relay, DO_STOP, &wish) != PX_OK) {
+    px_wish wish = {0};
+    if (px__wish_post(relay, DO_STOP, &wish) != PX_OK) {
         abort(); // out of memory at the very end
     }
     (void)pthread_join(relay->thread, NULL);

@@ -9,6 +9,7 @@
 #define PX_ENGINES_RELAY_H
 
 #include "px/err.h"
+#include "px/frames.h"
 #include "px/mailbox.h"
 #include "px/session.h"
 
@@ -29,14 +30,17 @@ typedef struct px_tally {
     atomic_uint_fast64_t failed; // of them with an error, or lost
 } px_tally;
 
-// What the relay tells the admin's mailbox. The letter is the reader's to free, but for ACTIVE.
+// What the relay, and px-store, tell the admin's mailbox. The letter is the reader's to free, but
+// for ACTIVE.
 enum {
     PX_NEWS_ENGINE_UP = 1,
     PX_NEWS_ENGINE_GONE,
     PX_NEWS_CLIENT_GONE,
     PX_NEWS_RECALL,      // ask engine id for a task of client
     PX_NEWS_INIT_FAILED, // of engine id; UINT32_MAX: one is not kept
-    PX_NEWS_ACTIVE
+    PX_NEWS_ACTIVE,
+    PX_NEWS_ANSWER, // a px_answer of px-store (keeper.h)
+    PX_NEWS_ABORT   // a px_answer: abort this task of this client
 };
 typedef struct px_news {
     px_letter letter; // kind: one of the above
@@ -51,6 +55,7 @@ typedef struct px_relay_config {
     px_mailbox *news;
     size_t
         high_water; // bytes queued for one peer from which its sources are not read; 0: the default
+    struct px_keeper *keeper; // gets what passes, and outlives the relay; NULL: nothing is kept
 } px_relay_config;
 
 px_err px_relay_start(const px_relay_config *config, px_relay **ret_relay);
@@ -70,6 +75,12 @@ px_err px_relay_bury(px_relay *relay, uint32_t engine, int signal, int code, con
 px_err px_relay_abort(px_relay *relay, uint32_t client, uint64_t *tasks, size_t n);
 // px_relay_hopeless: no engine lives and none is coming, so tasks need not wait for one; or not so.
 px_err px_relay_hopeless(px_relay *relay, bool hopeless);
+// px_relay_deliver sends a message to a client on behalf of px-store; takes frames (empties it). A
+// client that has left is no error.
+px_err px_relay_deliver(px_relay *relay, uint32_t client, px_frames *frames);
+// px_relay_release tells an engine (UINT32_MAX: all) that the segments of its reply to a task
+// (0: to all) of a client will not be mapped any more.
+px_err px_relay_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task);
 // px_relay_waiting is how many tasks no engine has.
 size_t px_relay_waiting(px_relay *relay);
 // px_relay_watch asks for one PX_NEWS_ACTIVE when the next request or reply passes.

@@ -7,6 +7,8 @@
 
 #include "px/log.h"
 
+#include <utlist.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -213,6 +215,17 @@ static void abort_waiting(px_call *call, const px_json *tasks)
     }
 }
 
+// tell_engines has every engine take a task out of its queue.
+static void tell_engines(px_controller *controller, px_slice content)
+{
+    px_seat *seat, *next;
+    HASH_ITER (hh, controller->seats, seat, next) {
+        if (seat->visitor != NULL) {
+            (void)px__hub_send(seat->visitor, "abort_request", (px_slice){0}, content);
+        }
+    }
+}
+
 // abort_request is handed to every engine with the client's number: only an engine knows what it
 // has begun. With "interrupt" it ends a running one, too.
 static void abort_request(px_call *call)
@@ -231,13 +244,24 @@ static void abort_request(px_call *call)
     w.need_comma = true;
     px_jsonw_key_bool(&w, "interrupt", px_json_bool(call->content, "interrupt", false));
     px_jsonw_end_object(&w);
-    px_seat *seat, *next;
-    HASH_ITER (hh, call->controller->seats, seat, next) {
-        if (seat->visitor != NULL) {
-            (void)px__hub_send(seat->visitor, "abort_request", (px_slice){0},
-                               px_buf_slice(&content));
-        }
+    tell_engines(call->controller, px_buf_slice(&content));
+}
+
+void px__cancel(px_controller *controller, const px_answer *order)
+{
+    char content[128];
+    uint64_t *task = malloc(sizeof(*task));
+    if (task == NULL) {
+        return; // it runs on
     }
+    *task = order->task;
+    if (px_relay_abort(controller->relay, order->client, task, 1) != PX_OK) {
+        free(task);
+    }
+    (void)snprintf(content, sizeof(content), "{\"client\":%u,\"tasks\":[%llu],\"interrupt\":%s}",
+                   order->client, (unsigned long long)order->task,
+                   order->interrupt ? "true" : "false");
+    tell_engines(controller, px_slice_str(content));
 }
 
 void px__recall(px_controller *controller, const px_news *news)
@@ -343,10 +367,40 @@ static void answer_error(px_visitor *visitor, const px_message *message, const c
     }
 }
 
+// ask_store hands a question about results to px-store, which answers in its own time.
+static void ask_store(px_visitor *visitor, const px_message *message)
+{
+    if (visitor->controller->keeper != NULL &&
+        px_keeper_ask(visitor->controller->keeper, visitor->id, message->msg_type, message->header,
+                      message->content)) {
+        return;
+    }
+    (void)px__hub_send(visitor, "no_results_reply", message->header,
+                       PX_SLICE_LITERAL("{\"status\":\"ok\",\"error\":{\"ename\":\"KeyError\","
+                                        "\"evalue\":\"this cluster keeps no results: it was "
+                                        "started with --results none\"}}"));
+}
+
+void px__answered(px_controller *controller, const px_answer *answer)
+{
+    px_visitor *visitor;
+    DL_FOREACH (controller->visitors, visitor) {
+        if (visitor->role == PX_VISITOR_CLIENT && visitor->id == answer->client) {
+            (void)px__hub_send(visitor, answer->type, px_buf_slice(&answer->parent),
+                               px_buf_slice(&answer->content));
+            return;
+        }
+    }
+}
+
 static void client_asks(px_visitor *visitor, const px_message *message)
 {
     char reply[80], text[160];
     const px_handler *handler = find_handler(message->type);
+    if (px_keeper_knows(message->msg_type)) {
+        ask_store(visitor, message);
+        return;
+    }
     if (handler == NULL) {
         size_t length = strlen(message->msg_type);
         bool request = length > 8 && strcmp(message->msg_type + length - 8, "_request") == 0;

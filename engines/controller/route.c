@@ -66,16 +66,15 @@ static void lost_content(px_buf *out, const px_loss *loss)
     px_jsonw_end_object(&w);
 }
 
-void px__send_lost(px_peer *client, const px_loss *loss)
+// tell_loss sends a LOST message to a client that is there.
+static void tell_loss(px_peer *client, const px_loss *loss, px_slice content)
 {
-    PX_AUTO_BUF content = {0};
     PX_AUTO_FRAMES frames = {0};
     px_bytes *route = NULL;
-    lost_content(&content, loss);
-    px_outgoing message = {.msg_type = "error", .content = px_buf_slice(&content)};
+    px_outgoing message = {.msg_type = "error", .content = content};
     px_route to = {
         .kind = PX_ROUTE_LOST, .client = client->id, .task = loss->task, .n = loss->has_engine};
-    if (px_buf_status(&content) != PX_OK || px_route_encode(&to, &loss->engine, &route) != PX_OK) {
+    if (px_route_encode(&to, &loss->engine, &route) != PX_OK) {
         return;
     }
     if (px_frames_push(&frames, route) != PX_OK) {
@@ -87,23 +86,45 @@ void px__send_lost(px_peer *client, const px_loss *loss)
     }
 }
 
+void px__send_lost(px_relay *relay, uint32_t client_id, const px_loss *loss)
+{
+    px_peer *client = px__relay_client(relay, client_id);
+    PX_AUTO_BUF content = {0};
+    if (client == NULL && relay->keeper == NULL) {
+        return;
+    }
+    lost_content(&content, loss);
+    if (px_buf_status(&content) != PX_OK) {
+        return;
+    }
+    if (client != NULL) {
+        tell_loss(client, loss, px_buf_slice(&content));
+    }
+    if (relay->keeper != NULL) {
+        const px_passed passed = {.client = client_id,
+                                  .engine = loss->has_engine ? loss->engine : PX_NOWHERE,
+                                  .task = loss->task,
+                                  .delivered = client != NULL};
+        px_keeper_lost(relay->keeper, &passed, px_buf_slice(&content));
+    }
+    if (client == NULL) {
+        px_sched_client_left(relay->sched, client_id);
+    }
+}
+
 void px__route_lost(px_relay *relay, px_debtor *debtor)
 {
     uint32_t client_id;
     uint64_t task;
     while (px_flight_next(debtor->flight, &client_id, &task)) {
-        px_peer *client = px__relay_client(relay, client_id);
         atomic_fetch_sub(&debtor->tally->in_flight, 1);
         if (px_sched_has(relay->sched, client_id, task)) {
             continue; // the scheduler's to settle
         }
         atomic_fetch_add(&debtor->tally->failed, 1);
-        if (client != NULL) {
-            px__send_lost(client, &(px_loss){.task = task,
-                                             .engine = debtor->id,
-                                             .has_engine = true,
-                                             .debtor = debtor});
-        }
+        px__send_lost(
+            relay, client_id,
+            &(px_loss){.task = task, .engine = debtor->id, .has_engine = true, .debtor = debtor});
     }
     active(relay);
 }
@@ -157,12 +178,19 @@ static void release(px_peer *engine, uint32_t client, uint64_t task)
     px__relay_send(engine, &frames, NULL);
 }
 
-void px__route_client_gone(px_relay *relay, uint32_t client)
+void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task)
 {
     px_debtor *debtor, *next;
+    if (engine != UINT32_MAX) {
+        debtor = px__relay_debtor(relay, engine);
+        if (debtor != NULL && debtor->peer != NULL) {
+            release(debtor->peer, client, task);
+        }
+        return;
+    }
     HASH_ITER (hh, relay->debtors, debtor, next) {
         if (debtor->peer != NULL) {
-            release(debtor->peer, client, 0);
+            release(debtor->peer, client, task);
         }
     }
 }
@@ -191,7 +219,7 @@ static void nobody_answers(px_peer *engine, uint32_t client, uint64_t task)
     }
 }
 
-void px__route_nobody_answers(px_relay *relay, uint32_t client)
+static void all_unanswered(px_relay *relay, uint32_t client)
 {
     px_debtor *debtor, *next;
     HASH_ITER (hh, relay->debtors, debtor, next) {
@@ -199,6 +227,25 @@ void px__route_nobody_answers(px_relay *relay, uint32_t client)
             nobody_answers(debtor->peer, client, 0);
         }
     }
+}
+
+void px__client_left(px_relay *relay, const px_peer *client)
+{
+    if (relay->keeper != NULL) { // it has what it wants of their segments before they go
+        const px_passed passed = {
+            .kind = PX_KEPT_CLIENT_GONE, .client = client->id, .urgent = client->got_segments};
+        px_keeper_pass(relay->keeper, &passed, NULL);
+        px_sched_client_left(relay->sched, client->id);
+    } else {
+        if (client->got_segments) {
+            px__route_release(relay, UINT32_MAX, client->id, 0);
+        }
+        px_sched_client_gone(relay->sched, px_now(), client->id, &relay->orders);
+    }
+    if (client->was_asked) {
+        all_unanswered(relay, client->id);
+    }
+    px__tasks_carry_out(relay);
 }
 
 static const char *no_engine(uint32_t engine, char *text, size_t size)
@@ -219,12 +266,13 @@ static void request_one(px_peer *from, const px_route *route, uint32_t engine,
         debtor = NULL; // ordered, but nobody can know its id yet
     }
     if (debtor == NULL || debtor->dead) {
-        px__send_lost(from, &(px_loss){.task = route->task,
-                                       .engine = engine,
-                                       .has_engine = true,
-                                       .debtor = debtor,
-                                       .ename = "EngineError",
-                                       .words = no_engine(engine, text, sizeof(text))});
+        px__send_lost(from->relay, from->id,
+                      &(px_loss){.task = route->task,
+                                 .engine = engine,
+                                 .has_engine = true,
+                                 .debtor = debtor,
+                                 .ename = "EngineError",
+                                 .words = no_engine(engine, text, sizeof(text))});
         return;
     }
     if (px_flight_add(debtor->flight, from->id, route->task) != PX_OK) {
@@ -239,11 +287,53 @@ static void request_one(px_peer *from, const px_route *route, uint32_t engine,
     }
 }
 
+// keep_request hands a request to px-store, before its loss can be.
+static void keep_request(const px_peer *from, const px_frames *frames)
+{
+    if (from->relay->keeper != NULL) {
+        const px_passed passed = {.kind = PX_KEPT_REQUEST, .client = from->id};
+        px_keeper_pass(from->relay->keeper, &passed, frames);
+    }
+}
+
+// fetch hands px-store the wish for another's result. Where nothing is kept there is none.
+static void fetch(px_peer *from, const px_route *route, const px_frames *frames)
+{
+    if (from->relay->keeper == NULL) {
+        px__send_lost(from->relay, from->id,
+                      &(px_loss){.task = route->task,
+                                 .ename = "KeyError",
+                                 .words = "this cluster keeps no results: it was started with "
+                                          "--results none"});
+        return;
+    }
+    const px_passed passed = {
+        .kind = PX_KEPT_FETCH, .client = from->id, .task = route->task, .urgent = true};
+    px_keeper_pass(from->relay->keeper, &passed, frames);
+}
+
+// release_kept lets px-store have a reply's segments before their engine closes them: it is told to
+// by px-store, in turn.
+static bool release_kept(px_peer *from, const px_route *route)
+{
+    if (from->relay->keeper == NULL || route->n != 1) {
+        return false;
+    }
+    const px_passed passed = {.kind = PX_KEPT_RELEASE,
+                              .client = from->id,
+                              .engine = px_route_engine(route, 0),
+                              .task = route->task,
+                              .urgent = true};
+    px_keeper_pass(from->relay->keeper, &passed, NULL);
+    return true;
+}
+
 static px_err from_client(px_peer *from, const px_route *route, const px_frames *frames,
                           px_error *reterr)
 {
     switch (route->kind) {
     case PX_ROUTE_REQUEST:
+        keep_request(from, frames);
         if ((route->flags & PX_ROUTE_INIT) != 0) {
             px__init_keep(from->relay, frames);
         }
@@ -253,10 +343,18 @@ static px_err from_client(px_peer *from, const px_route *route, const px_frames 
         active(from->relay);
         return PX_OK;
     case PX_ROUTE_TASK:
+        keep_request(from, frames);
         PX_TRY(px__task_came(from, route, frames, reterr));
         active(from->relay);
         return PX_OK;
+    case PX_ROUTE_FETCH:
+        fetch(from, route, frames);
+        return PX_OK;
     case PX_ROUTE_RELEASE:
+        if (release_kept(from, route)) {
+            return PX_OK;
+        }
+        [[fallthrough]];
     case PX_ROUTE_STDIN: {
         px_debtor *debtor =
             route->n == 1 ? px__relay_debtor(from->relay, px_route_engine(route, 0)) : NULL;
@@ -307,6 +405,42 @@ static bool settle(px_peer *from, const px_route *route, const px_frames *frames
     return verdict == PX_VERDICT_FORWARD;
 }
 
+// pass_on gives an engine's message to its client, and what is to be kept to px-store.
+static void pass_on(px_peer *from, const px_route *route, const px_frames *frames)
+{
+    px_relay *relay = from->relay;
+    px_peer *client = px__relay_client(relay, route->client);
+    bool reply = route->kind == PX_ROUTE_REPLY;
+    bool segments = reply && (route->flags & PX_ROUTE_SEGMENTS) != 0;
+    bool asks = route->kind == PX_ROUTE_STDIN;
+    if (client != NULL) {
+        px__relay_send(client, frames, from);
+        client->got_segments |= segments;
+        client->was_asked |= asks;
+    } else if (asks) {
+        nobody_answers(from, route->client, route->task);
+    }
+    if (relay->keeper == NULL) {
+        if (client == NULL && segments) {
+            release(from, route->client, route->task);
+        }
+        return;
+    }
+    if (reply || route->kind == PX_ROUTE_OUTPUT) {
+        const px_passed passed = {.kind = reply ? PX_KEPT_REPLY : PX_KEPT_OUTPUT,
+                                  .client = route->client,
+                                  .engine = from->id,
+                                  .task = route->task,
+                                  .delivered = client != NULL,
+                                  .failed = (route->flags & PX_ROUTE_FAILED) != 0,
+                                  .urgent = segments};
+        px_keeper_pass(relay->keeper, &passed, frames);
+    }
+    if (reply && client == NULL) {
+        px_sched_client_left(relay->sched, route->client);
+    }
+}
+
 static px_err from_engine(px_peer *from, const px_route *route, const px_frames *frames,
                           px_error *reterr)
 {
@@ -321,15 +455,8 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
         (route->flags & PX_ROUTE_FAILED) != 0) {
         px__tell_init_failed(from->relay, from->id);
     }
-    bool wanted = route->kind != PX_ROUTE_REPLY || settle(from, route, frames);
-    px_peer *client = wanted ? px__relay_client(from->relay, route->client) : NULL;
-    bool asks = route->kind == PX_ROUTE_STDIN;
-    if (client != NULL) {
-        px__relay_send(client, frames, from);
-        client->got_segments |= segments;
-        client->was_asked |= asks;
-    } else if (asks) {
-        nobody_answers(from, route->client, route->task);
+    if (route->kind != PX_ROUTE_REPLY || settle(from, route, frames)) {
+        pass_on(from, route, frames);
     } else if (segments) {
         release(from, route->client, route->task);
     }

@@ -594,6 +594,15 @@ void px_sched_client_gone(px_sched *sched, px_ns now, uint32_t client, px_sched_
     place(sched, now, orders);
 }
 
+void px_sched_client_left(px_sched *sched, uint32_t client)
+{
+    px_queue *queue = px__queue(sched, client);
+    if (queue != NULL && queue->n_tasks == 0) {
+        turn_leave(sched, queue);
+        px__queue_free(sched, queue);
+    }
+}
+
 void px_sched_hopeless(px_sched *sched, px_ns now, bool hopeless, px_sched_orders *orders)
 {
     sched->hopeless = hopeless && sched->n_workers == 0;

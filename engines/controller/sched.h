@@ -89,6 +89,11 @@ bool px_sched_recalled(const px_sched *sched, uint32_t client, uint64_t task);
 void px_sched_abort(px_sched *sched, px_ns now, uint32_t client, uint64_t id,
                     px_sched_orders *orders);
 void px_sched_client_gone(px_sched *sched, px_ns now, uint32_t client, px_sched_orders *orders);
+// px_sched_client_left: it has left, but its tasks go on. Says nothing and forgets it if none is
+// left; else to be called again when one of them is over.
+void px_sched_client_left(px_sched *sched, uint32_t client);
+// px_sched_any_client gives one that is known; false when there is none.
+bool px_sched_any_client(const px_sched *sched, uint32_t *ret_client);
 // px_sched_hopeless: true: no engine lives and none will come, so nothing waits; false: they may.
 void px_sched_hopeless(px_sched *sched, px_ns now, bool hopeless, px_sched_orders *orders);
 // px_sched_tick: time limits, and engines that idle while others are behind. px_sched_due is when;

@@ -81,6 +81,14 @@ px_queue *px__queue(const px_sched *sched, uint32_t client)
     return queue;
 }
 
+bool px_sched_any_client(const px_sched *sched, uint32_t *ret_client)
+{
+    if (sched->queues != NULL) {
+        *ret_client = sched->queues->client;
+    }
+    return sched->queues != NULL;
+}
+
 px_err px__queue_make(px_sched *sched, uint32_t client, px_queue **ret_queue)
 {
     px_queue *queue = px__queue(sched, client);

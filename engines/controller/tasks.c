@@ -94,10 +94,6 @@ static const char *words_of(px_sched_why why)
 
 static void fail(px_relay *relay, const px_sched_order *order)
 {
-    px_peer *client = px__relay_client(relay, order->client);
-    if (client == NULL) {
-        return;
-    }
     px_loss loss = {.task = order->task,
                     .engine = order->engine,
                     .has_engine = order->has_engine,
@@ -106,7 +102,7 @@ static void fail(px_relay *relay, const px_sched_order *order)
     if (order->why == PX_WHY_DIED) {
         loss.debtor = px__relay_debtor(relay, order->engine);
     }
-    px__send_lost(client, &loss);
+    px__send_lost(relay, order->client, &loss);
 }
 
 void px__task_drop(const px_sched_order *order)

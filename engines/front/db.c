@@ -1,145 +1,11 @@
-// db.c: db_request: which records match a query of ipyparallel's little language (equality, or
-// {"$op": value}; all must hold), and the members that are asked for.
-//
-// A record is written as JSON and read again to be compared: a query is rare, and so the record
-// that is compared is the record that is sent. Dates are compared as points of time, since a client
-// may write them in another zone.
+// db.c: db_request: which records match a query (controller/match.h), and the members and buffers
+// that are asked for.
 
+#include "../controller/match.h"
 #include "front.h"
-
-#include "px/id.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-// --- comparing -----------------------------------------------------------------------------------
-
-// digits reads n digits at text; -1 when they are none.
-static long digits(const char *text, int n)
-{
-    long number = 0;
-    for (int i = 0; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return -1;
-        }
-        number = number * 10 + (text[i] - '0');
-    }
-    return number;
-}
-
-// read_date gives microseconds since 1970 for `2026-01-31T12:34:56[.789012][Z|±hh:mm]`.
-static bool read_date(const char *text, int64_t *ret_us)
-{
-    size_t length = strlen(text);
-    if (length < 19 || text[4] != '-' || text[10] != 'T' || text[13] != ':') {
-        return false;
-    }
-    struct tm utc = {.tm_year = (int)digits(text, 4) - 1900,
-                     .tm_mon = (int)digits(text + 5, 2) - 1,
-                     .tm_mday = (int)digits(text + 8, 2),
-                     .tm_hour = (int)digits(text + 11, 2),
-                     .tm_min = (int)digits(text + 14, 2),
-                     .tm_sec = (int)digits(text + 17, 2)};
-    int64_t us = 0;
-    const char *rest = text + 19;
-    if (*rest == '.') {
-        int64_t unit = 100000;
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10) {
-            us += (*rest - '0') * unit;
-        }
-    }
-    int64_t offset = 0; // minutes
-    if ((*rest == '+' || *rest == '-') && strlen(rest) >= 6) {
-        offset = digits(rest + 1, 2) * 60 + digits(rest + 4, 2);
-        offset = *rest == '-' ? -offset : offset;
-    } else if (*rest != 'Z' && *rest != '\0') {
-        return false;
-    }
-    *ret_us = ((int64_t)timegm(&utc) - offset * 60) * 1000000 + us;
-    return true;
-}
-
-typedef enum order { LESS, EQUAL, GREATER, UNLIKE } order;
-
-static order order_of(int64_t one, int64_t two)
-{
-    return one < two ? LESS : one > two ? GREATER : EQUAL;
-}
-
-static order compare(const px_json *value, const px_json *wanted)
-{
-    const char *one = px_json_as_string(value, NULL);
-    const char *two = px_json_as_string(wanted, NULL);
-    int64_t one_us = 0;
-    int64_t two_us = 0;
-    if (one != NULL && two != NULL) {
-        return read_date(one, &one_us) && read_date(two, &two_us) ? order_of(one_us, two_us)
-                                                                  : order_of(strcmp(one, two), 0);
-    }
-    if (px_json_is_int(value) && px_json_is_int(wanted)) {
-        return order_of(px_json_as_int(value, 0), px_json_as_int(wanted, 0));
-    }
-    bool both_null = (value == NULL || px_json_is_null(value)) && px_json_is_null(wanted);
-    return both_null ? EQUAL : UNLIKE;
-}
-
-static bool among(const px_json *value, const px_json *list)
-{
-    for (size_t i = 0; i < px_json_length(list); i++) {
-        if (compare(value, px_json_item(list, i)) == EQUAL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// --- the query -----------------------------------------------------------------------------------
-
-// trial is one record being looked at. unknown: an operator that we do not have.
-typedef struct trial {
-    const px_json *record;
-    const px_json *value; // of the member that a test is about
-    bool fits, unknown;
-} trial;
-
-static void apply_operator(void *context, const char *operator, const px_json * wanted)
-{
-    trial *t = context;
-    order o = compare(t->value, wanted);
-    bool fits = false;
-    if (strcmp(operator, "$eq") == 0) {
-        fits = o == EQUAL;
-    } else if (strcmp(operator, "$ne") == 0) {
-        fits = o != EQUAL;
-    } else if (strcmp(operator, "$lt") == 0) {
-        fits = o == LESS;
-    } else if (strcmp(operator, "$lte") == 0) {
-        fits = o == LESS || o == EQUAL;
-    } else if (strcmp(operator, "$gt") == 0) {
-        fits = o == GREATER;
-    } else if (strcmp(operator, "$gte") == 0) {
-        fits = o == GREATER || o == EQUAL;
-    } else if (strcmp(operator, "$in") == 0) {
-        fits = among(t->value, wanted);
-    } else if (strcmp(operator, "$nin") == 0) {
-        fits = !among(t->value, wanted);
-    } else {
-        t->unknown = true;
-    }
-    t->fits = t->fits && fits;
-}
-
-static void apply_test(void *context, const char *key, const px_json *wanted)
-{
-    trial *t = context;
-    t->value = px_json_get(t->record, key);
-    if (px_json_is_object(wanted)) {
-        px_json_each(wanted, apply_operator, t);
-    } else {
-        t->fits = t->fits && compare(t->value, wanted) == EQUAL;
-    }
-}
 
 // --- records -------------------------------------------------------------------------------------
 
@@ -195,33 +61,6 @@ static void write_record(px_jsonw *w, const px_job *job)
     px_jsonw_end_object(w);
 }
 
-static bool asked_for(const px_json *keys, const char *key)
-{
-    bool all = keys == NULL || px_json_is_null(keys);
-    bool found = all || strcmp(key, "msg_id") == 0;
-    for (size_t i = 0; !found && i < px_json_length(keys); i++) {
-        found = strcmp(px_json_as_string(px_json_item(keys, i), ""), key) == 0;
-    }
-    return found;
-}
-
-typedef struct selection {
-    px_jsonw *w;
-    const px_json *keys;
-} selection;
-
-static void select_member(void *context, const char *key, const px_json *value)
-{
-    selection *s = context;
-    if (!asked_for(s->keys, key)) {
-        return;
-    }
-    px_jsonw_key(s->w, key);
-    if (px_json_dump(value, s->w->out) == PX_OK) { // else the buffer remembers
-        s->w->need_comma = true;
-    }
-}
-
 // --- buffers -------------------------------------------------------------------------------------
 
 typedef struct found {
@@ -268,8 +107,8 @@ static px_err add_buffers(found *f, const px_message *message)
 static px_err write_buffers(px_jsonw *w, const px_json *keys, found *f)
 {
     bool explicit = px_json_is_array(keys);
-    bool requests = explicit && asked_for(keys, "buffers");
-    bool results = explicit && asked_for(keys, "result_buffers");
+    bool requests = explicit && px_match_asked(keys, "buffers");
+    bool results = explicit && px_match_asked(keys, "result_buffers");
     write_lengths(w, "buffer_lens", f, requests, false);
     write_lengths(w, "result_buffer_lens", f, results, true);
     for (size_t i = 0; i < f->n; i++) {
@@ -285,6 +124,12 @@ static px_err write_buffers(px_jsonw *w, const px_json *keys, found *f)
 
 // --- all together --------------------------------------------------------------------------------
 
+// selection is where a matching record goes, and what of it.
+typedef struct selection {
+    px_jsonw *w;
+    const px_json *keys;
+} selection;
+
 // try_job writes the job's record if it matches.
 static px_err try_job(const px_job *job, const px_json *query, selection *s, bool *ret_fits)
 {
@@ -294,15 +139,9 @@ static px_err try_job(const px_job *job, const px_json *query, selection *s, boo
     write_record(&own, job);
     PX_TRY(px_buf_status(&text));
     PX_TRY(px_json_parse(px_buf_slice(&text), &record, NULL));
-    trial t = {.record = record, .fits = true};
-    px_json_each(query, apply_test, &t);
-    if (t.unknown) {
-        return PX_EINVAL;
-    }
-    *ret_fits = t.fits;
-    if (t.fits) {
-        px_jsonw_object(s->w);
-        px_json_each(record, select_member, s);
+    PX_TRY(px_match(query, record, ret_fits, NULL));
+    if (*ret_fits) {
+        px_match_select(record, s->keys, s->w);
         px_jsonw_end_object(s->w);
     }
     return PX_OK;

@@ -79,6 +79,7 @@ struct px_task {
     char *label; // NULL when it has none
     double submitted;
     px_targets targets;
+    bool fetched;             // the result of another's request, whose msg_id this has
     bool balanced;            // one slot, whose engine is own_engine:
     uint32_t own_engine;      // guarded; that of the last message, at first PX_NO_ENGINE
     bool shows;               // outputs are shown as they come
@@ -172,6 +173,8 @@ typedef struct px_submission {
     // balanced: the controller chooses one engine, of targets or (none named) of all. terms may be
     // NULL; tasks are its n_after + n_follow numbers.
     bool balanced;
+    const char *fetch; // msg_id of another's request whose result is wanted, NULL: none is;
+                       // balanced, without targets, content {"msg_id": …}
     const px_terms *terms;
     const uint64_t *tasks;
 } px_submission;

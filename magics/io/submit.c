@@ -13,6 +13,7 @@
 
 #include "px/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -94,6 +95,7 @@ static px_err task_new(px_client *client, const px_submission *submission, px_ta
     task->submitted = (double)now.tv_sec + (double)now.tv_nsec / (double)PX_NS_PER_S;
     task->client = px_client_ref(client);
     task->balanced = submission->balanced;
+    task->fetched = submission->fetch != NULL;
     task->shows = submission->shows;
     task->prefix = submission->prefix;
     task->api = submission->shows && submission->parent != NULL ? submission->api : NULL;
@@ -113,6 +115,10 @@ static px_err check(const px_submission *submission, px_error *reterr)
     if (submission->n_targets > PX_ROUTE_MAX_ENGINES) {
         return px_error_set(reterr, PX_EINVAL, "%u targets are more than %d", submission->n_targets,
                             PX_ROUTE_MAX_ENGINES);
+    }
+    if (submission->fetch != NULL && strlen(submission->fetch) >= PX_MSG_ID_SIZE) {
+        return px_error_set(reterr, PX_EINVAL, "there can be no task with an id as long as %.80s…",
+                            submission->fetch);
     }
     if (submission->n_buffers > MAX_BUFFERS) {
         return px_error_set(reterr, PX_EINVAL,
@@ -221,7 +227,9 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     int flags = (task->bulk.n > 0 || with->loan != NULL ? PX_ROUTE_SEGMENTS : 0) |
                 (with->loan != NULL ? PX_ROUTE_LENT : 0) | (has_terms ? PX_ROUTE_TERMS : 0) |
                 (submission->init ? PX_ROUTE_INIT : 0) | (client->far ? PX_ROUTE_FAR : 0);
-    const px_route route = {.kind = submission->balanced ? PX_ROUTE_TASK : PX_ROUTE_REQUEST,
+    const px_route route = {.kind = submission->fetch != NULL ? PX_ROUTE_FETCH
+                                    : submission->balanced    ? PX_ROUTE_TASK
+                                                              : PX_ROUTE_REQUEST,
                             .flags = (uint16_t)flags,
                             .client = client->id,
                             .task = task->entry.id,
@@ -237,6 +245,9 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     }
     if (err == PX_OK) {
         err = px_frames_share(&frames, with->buffers, 0, px_frames_count(with->buffers));
+    }
+    if (submission->fetch != NULL) { // to whoever looks, it is the other one
+        (void)snprintf(task->msg_id, sizeof(task->msg_id), "%s", submission->fetch);
     }
     if (err == PX_OK) {
         err = busy ? send_later(client, &frames) : px_link_send(client->work, &frames);

@@ -22,7 +22,9 @@ _HOMES = {
     "view": ("BroadcastView", "DirectView"),
     "balanced": ("LoadBalancedView",),
     "executor": ("ViewExecutor",),
-    "asyncresult": ("AsyncHubResult", "AsyncResult"),
+    "asyncresult": ("AsyncResult",),
+    "datapub": ("publish_data",),
+    "hub": ("AsyncHubResult",),
     "mapresult": ("AsyncMapResult",),
     "cluster": ("Cluster", "ClusterManager"),
     "functions": ("ParallelFunction", "RemoteFunction", "interactive", "parallel", "remote"),
@@ -60,6 +62,9 @@ _HOMES = {
         "TaskTimeout",
         "TimeoutError",
         "UnmetDependency",
+        "collect_exceptions",
+        "unwrap_exception",
+        "wrap_exception",
     ),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}

@@ -66,6 +66,7 @@ class Connection:
         follow: Sequence[int] = (),
         after_rule: int = 0,
         follow_rule: int = 0,
+        fetch: str | None = None,
     ) -> Task:
         """Send one request to all targets: one send whatever their number.
 
@@ -85,6 +86,10 @@ class Connection:
         how often it may run again after its engine died. ``after`` and ``follow`` are ids of tasks
         of this connection that it waits for, or whose engine it wants; ``timeout`` limits that
         wait. Rules: a sum of 1 (any of them, else all), 2 (successes count), 4 (failures count).
+
+        ``fetch``: not a request but the wish for the result of another one, of whichever client,
+        with that message id; the task has one slot and that id. ``balanced`` then, no targets,
+        and ``content`` is ``{"msg_id": fetch}``.
 
         ValueError: no target, one named twice, too many buffers. ConnectionClosed.
         """
@@ -109,6 +114,8 @@ class Task:
 
     id: int
     msg_id: str
+    fetched: bool
+    """The result of another's request: ``msg_id`` is that one's."""
     targets: tuple[int, ...]
     n: int
     label: str
@@ -136,7 +143,7 @@ class Task:
         """None while pending, else a dict: content, metadata, header, buffers, received.
 
         ``content``, ``metadata`` and ``header`` are dicts, ``buffers`` memoryviews, ``received`` is
-        Unix time.
+        Unix time. A fetched one has ``parent``, its request's header.
 
         Buffers are private and writable.
         """

@@ -563,5 +563,9 @@ class Reference:
     def __repr__(self) -> str:
         return f"<Reference: {self.name!r}>"
 
+    def get_object(self, g: dict[str, Any] | None = None) -> Any:
+        """The value in ``g``, else in the user namespace here."""
+        return evaluate(self.name) if g is None else eval(self.name, g)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return evaluate, (self.name,)

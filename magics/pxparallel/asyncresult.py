@@ -58,7 +58,7 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
     if not pending:
         return
     try:
-        client._abort_tasks({task.id for task, _ in pending}, interrupt=signal == "SIGINT")
+        _abort(client, pending, interrupt=signal == "SIGINT")
         _settle(pending, 0.05)
         engines = {engine_of(task, index) for task, index in pending if not task.slot_done(index)}
         engines.discard(None)
@@ -67,6 +67,16 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
             _settle(pending, 2.0)
     except (RuntimeError, OSError):
         return  # the connection is gone: the slots say so
+
+
+def _abort(client: Any, slots: Sequence[Slot], interrupt: bool = False) -> None:
+    """Have the controller abort tasks: our own by number, fetched ones by message id."""
+    own = {task.id for task, _ in slots if not task.fetched}
+    others = [task.msg_id for task, _ in slots if task.fetched]
+    if own:
+        client._abort_tasks(own, interrupt=interrupt)
+    if others:
+        client._abort_others(others, interrupt)
 
 
 def abort_slots(client: Any, slots: Sequence[Slot]) -> None:
@@ -79,7 +89,7 @@ def abort_slots(client: Any, slots: Sequence[Slot]) -> None:
         pending = [(task, index) for task, index in slots if not task.slot_done(index)]
         if not pending:
             return
-        client._abort_tasks({task.id for task, _ in pending})
+        _abort(client, pending)
         _settle(pending, 0.02)
 
 
@@ -135,7 +145,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     _in_chunks = False
     owner = True
 
-    # --- state ---------------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self._fname}): {self._word()}>"
 
@@ -187,7 +197,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """True at once, see ``sent``."""
         return True
 
-    # --- waiting -------------------------------------------------------------------------------
+    # --- waiting ---------------------------------------------------------------------------------
     def wait(self, timeout: float | None = -1, return_when: str | None = None) -> Any:
         """Wait until all answers are here: True, or False after ``timeout`` seconds.
 
@@ -449,7 +459,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             return self[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    # --- what is known of the tasks ------------------------------------------------------------
+    # --- what is known of the tasks --------------------------------------------------------------
     @property
     def metadata(self) -> Any:
         """What is known of the task: a dict, or a list of them for several engines."""
@@ -501,7 +511,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             return self.wall_time
         return time.time() - min(task.submitted for task in self._tasks)
 
-    # --- parts ---------------------------------------------------------------------------------
+    # --- parts -----------------------------------------------------------------------------------
     def split(self) -> tuple[AsyncResult, ...]:
         """One AsyncResult for each answer."""
         if len(self._slots) == 1 and self._single:
@@ -527,6 +537,17 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         joined = AsyncResult(first._client, slots, name=first._fname, decode=first._decode)
         joined._mixed = any(part._client is not first._client for part in parts)
         return joined
+
+    # --- leaving this process --------------------------------------------------------------------
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is what is needed to fetch the result, in another process or on another day:
+        the cluster's name and the message ids."""
+        from . import hub
+
+        state = {name: self.__dict__[name] for name in self._kept_members}
+        return hub.reopen, (self._client.name, type(self), self.msg_ids, state)
+
+    _kept_members: tuple[str, ...] = ("_single", "_fname", "_return_exceptions")
 
     # --- stopping --------------------------------------------------------------------------------
     def abort(self) -> None:
@@ -662,11 +683,11 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             yield self._values[position] if failed is None else failed
 
 
-AsyncHubResult = AsyncResult
-"""Results of other clients' tasks; here the same thing."""
-
-
 def __getattr__(name: str) -> Any:
+    if name == "AsyncHubResult":
+        from .hub import AsyncHubResult
+
+        return AsyncHubResult
     if name == "AsyncMapResult":  # where ipyparallel has it
         from .mapresult import AsyncMapResult
 

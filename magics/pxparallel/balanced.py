@@ -19,7 +19,7 @@ from .dependency import Dependency
 from .functions import RemoteFunction
 from .mapping import BlockMap, as_sequence
 from .mapresult import AsyncMapResult, keeps_errors
-from .view import _APPLY, _FLAGS, View, _name
+from .view import _FLAGS, OWN, View, _name, apply_metadata
 
 _ANY, _SUCCESS, _FAILURE = 1, 2, 4
 _UNKNOWN_TASK = 2**64 - 1
@@ -131,7 +131,7 @@ class LoadBalancedView(View):
         task = self.client._submit(
             "apply_request",
             places,
-            metadata=_APPLY,
+            metadata=apply_metadata(label or self.label),
             buffers=buffers,
             label=label or self.label or "",
             balanced=True,
@@ -197,7 +197,7 @@ class LoadBalancedView(View):
         first = None
         if ahead is not None:
             engines = places or self.client._build_targets("all")[0]
-            first = self.client._submit("apply_request", engines, metadata=_APPLY, buffers=ahead)
+            first = self.client._submit("apply_request", engines, metadata=OWN, buffers=ahead)
         slots = [self._send(places, buffers, label) for buffers in packed]
         result = AsyncMapResult(
             self.client,

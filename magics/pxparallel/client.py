@@ -352,7 +352,7 @@ class Client:
         return self._results.outstanding()
 
     def _jobs(self, jobs: Any) -> list[AsyncResult]:
-        """AsyncResults for what a person names as jobs."""
+        """AsyncResults for what a person names as jobs; KeyError for an id that is not here."""
         if jobs is None:
             return self._results.living()
         if isinstance(jobs, AsyncResult):
@@ -367,6 +367,16 @@ class Client:
         if isinstance(jobs, Iterable):
             return [result for one in jobs for result in self._jobs(one)]
         raise TypeError(f"jobs are AsyncResults, ids or indexes, not {type(jobs).__name__}")
+
+    def _living_jobs(self, jobs: Any) -> list[AsyncResult]:
+        """As ``_jobs``, without what is not here."""
+        if jobs is None:
+            return self._results.living()
+        if isinstance(jobs, AsyncResult):
+            return [jobs]
+        if not isinstance(jobs, str | int | Iterable):
+            raise TypeError(f"jobs are AsyncResults, ids or indexes, not {type(jobs).__name__}")
+        return self._known(jobs)
 
     def wait(self, jobs: Any = None, timeout: float | None = -1) -> bool:
         """Wait for results, default all. True when they are here, False on time-out."""
@@ -392,12 +402,36 @@ class Client:
     def get_result(
         self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = True
     ) -> AsyncResult:
-        """The AsyncResult of an earlier call (default: the last), while something refers to it."""
-        jobs = self._jobs(-1 if indices_or_msg_ids is None else indices_or_msg_ids)
-        result = jobs[0] if len(jobs) == 1 else AsyncResult.join(*jobs)
+        """The AsyncResult of earlier calls (default: the last), by index, id or AsyncResult.
+
+        Calls of other clients, and our own that nothing refers to any more, are fetched from the
+        controller: finished ones with their outputs, running ones when they are done. An id that is
+        not known is a KeyError when the result is taken.
+        """
+        from . import hub
+
+        jobs = indices_or_msg_ids
+        ids = self._results.last() if jobs is None else hub.ids_of(self, jobs)
+        if not ids and jobs is None:
+            raise IndexError("nothing has been submitted by this client yet")
+        single = isinstance(jobs, str | int) or (jobs is None and len(ids) == 1)
+        result = self._same_result(ids) if owner else None
+        if result is None:
+            slots, fetched = hub.slots_of(self, ids)
+            kind = AsyncResult if owner and not fetched else hub.AsyncHubResult
+            result = kind(self, slots, single=single, decode=hub.decode_any)
+            result.owner = owner and not fetched
+            self._results.add(Results.describe(result, again=True))
         if self.block if block is None else block:
             result.wait()
         return result
+
+    def _same_result(self, ids: list[str]) -> AsyncResult | None:
+        """The living result of exactly these ids, if it is of a call of ours."""
+        for result in self._results.living():
+            if result.owner and result.msg_ids == ids:
+                return result
+        return None
 
     # --- results of earlier calls ----------------------------------------------------------------
     @property
@@ -421,23 +455,65 @@ class Client:
 
     def result_status(self, msg_ids: Any, status_only: bool = True) -> dict[str, Any]:
         """Which of these calls are done: ``{"completed": ids, "pending": ids}``, and results."""
+        from . import hub
+
+        ids = hub.ids_of(self, msg_ids)
+        here = {msg: part for one in self._results.living() for msg, part in _parts(one)}
+        others = [msg for msg in ids if msg not in here]
         status: dict[str, Any] = {"completed": [], "pending": []}
-        for result in self._jobs(msg_ids):
-            for msg, part in zip(result.msg_ids, result.split(), strict=True):
-                status["completed" if part.done() else "pending"].append(msg)
-                if part.done() and not status_only:
-                    status[msg] = part.get()
+        if others:
+            told = hub.ask(self, "result_request", msg_ids=others)
+            status = {"completed": told["completed"], "pending": told["pending"]}
+        for msg in ids:
+            if msg in here:
+                status["completed" if here[msg].done() else "pending"].append(msg)
+        if not status_only:
+            for msg in status["completed"]:
+                status[msg] = self.get_result(msg, block=False).get()
         return status
+
+    # --- what the controller remembers -----------------------------------------------------------
+    def hub_history(self) -> list[str]:
+        """Message ids of all tasks that the controller remembers, whoever's, by submission."""
+        from . import hub
+
+        found: list[str] = hub.ask(self, "history_request")["history"]
+        return found
+
+    def db_query(self, query: dict[str, Any], keys: Any = None) -> list[dict[str, Any]]:
+        """Records of tasks that fit ``query``: ``{"completed": {"$gt": yesterday}, "label": "a"}``.
+
+        Operators: $eq $ne $lt $lte $gt $gte $in $nin $all $mod $exists $glob. ``keys`` names the
+        members that are wanted; buffers come only when they are named.
+        """
+        from . import hub
+
+        return hub.query(self, query, keys)
+
+    def resubmit(
+        self, indices_or_msg_ids: Any = None, metadata: Any = None, block: bool | None = None
+    ) -> AsyncResult:
+        """Run earlier calls (default: the last) once more, on whichever engines."""
+        from . import hub
+
+        jobs = indices_or_msg_ids
+        ids = self._results.last() if jobs is None else hub.ids_of(self, jobs)
+        single = isinstance(jobs, str | int) or (jobs is None and len(ids) == 1)
+        slots = hub.resubmit(self, ids)
+        result = hub.AsyncHubResult(self, slots, single=single, name="resubmitted")
+        self._results.add(Results.describe(result))
+        if self.block if block is None else block:
+            result.wait()
+        return result
 
     def purge_local_results(self, jobs: Any = (), targets: Any = ()) -> None:
         """Forget calls (``"all"``, AsyncResults, ids), or those of engines; none may be pending."""
-        if not jobs and not targets and jobs != 0:
-            raise ValueError("must specify jobs or targets to purge")
+        _needs_some(jobs, targets)
         if isinstance(jobs, str) and jobs == "all":
             chosen = self._results.living()
         else:
-            chosen = self._jobs(jobs) if jobs or jobs == 0 else []
-        if targets:
+            chosen = self._known(jobs)
+        if _given(targets):
             ids = set(self._build_targets(targets)[0])
             chosen += [
                 result
@@ -448,16 +524,35 @@ class Client:
             raise RuntimeError("Can't purge outstanding tasks: wait for them, or abort them")
         self._results.forget(chosen)
 
-    def purge_hub_results(self, jobs: Any = (), targets: Any = ()) -> None:
-        """Nothing: the controller keeps no results."""
-        if not jobs and not targets and jobs != 0:
-            raise ValueError("must specify jobs or targets to purge")
+    def _known(self, jobs: Any) -> list[AsyncResult]:
+        """Living results that have one of these ids."""
+        from . import hub
 
-    purge_results = purge_local_results
+        wanted = set(hub.ids_of(self, jobs)) if _given(jobs) else set()
+        return [one for one in self._results.living() if wanted.intersection(one.msg_ids)]
+
+    def purge_hub_results(self, jobs: Any = (), targets: Any = ()) -> None:
+        """Have the controller forget results: ``"all"`` that are done, some, or of engines."""
+        from . import hub
+
+        _needs_some(jobs, targets)
+        content: dict[str, Any] = {}
+        if isinstance(jobs, str) and jobs == "all":
+            content["msg_ids"] = "all"
+        elif _given(jobs):
+            content["msg_ids"] = hub.ids_of(self, jobs)
+        if _given(targets):
+            content["engine_ids"] = self._build_targets(targets)[0]
+        hub.ask(self, "purge_request", **content)
+
+    def purge_results(self, jobs: Any = (), targets: Any = ()) -> None:
+        """Forget results, here and in the controller."""
+        self.purge_local_results(jobs, targets)
+        self.purge_hub_results(jobs, targets)
 
     def purge_everything(self) -> None:
-        """Forget all calls, and the history."""
-        self.purge_local_results("all")
+        """Forget all results, here and in the controller, and the history."""
+        self.purge_results("all")
         self._results.clear()
 
     # --- control ---------------------------------------------------------------------------------
@@ -468,6 +563,10 @@ class Client:
     def queue_status(self, targets: Any = "all", verbose: bool = False) -> dict[Any, Any]:
         """Counts by engine: ``{0: {"queue": …, "completed": …, "tasks": …}, …}``."""
         ids, single = self._build_targets(targets)
+        if verbose:
+            from . import hub
+
+            return hub.queues(self, ids, single)
         found = self._control("queue_request", {"engines": ids}).get("engines", {})
         empty = {"queue": 0, "completed": 0, "tasks": 0}
         status: dict[Any, Any] = {engine: found.get(str(engine), empty) for engine in ids}
@@ -475,6 +574,10 @@ class Client:
             return status[ids[0]]
         status["unassigned"] = 0
         return status
+
+    def _abort_others(self, msg_ids: list[str], interrupt: bool = False) -> None:
+        """Take tasks of other clients out of the queues; with ``interrupt``, stop them too."""
+        self._control("cancel_request", {"msg_ids": msg_ids, "interrupt": interrupt}, timeout=2.0)
 
     def _abort_tasks(self, tasks: Iterable[int], interrupt: bool = False) -> None:
         """Take tasks out of the engines' queues; with ``interrupt``, stop those that run."""
@@ -488,7 +591,15 @@ class Client:
 
     def abort(self, jobs: Any = None, targets: Any = None, block: bool | None = None) -> None:
         """Take tasks that have not started out of the queues; default: all of this client."""
-        abort_slots(self, [slot for result in self._jobs(jobs) for slot in result._slots])
+        from . import hub
+
+        slots = [slot for result in self._living_jobs(jobs) for slot in result._slots]
+        if jobs is not None:
+            here = {msg for result in self._results.living() for msg in result.msg_ids}
+            others = [msg for msg in hub.ids_of(self, jobs) if msg not in here]
+            if others:
+                self._abort_others(others)
+        abort_slots(self, slots)
 
     def send_signal(self, sig: Any, targets: Any = None, block: bool | None = None) -> None:
         """Send a signal (number or name) to the engines' processes."""
@@ -596,6 +707,21 @@ class Client:
 
     def __exit__(self, *failed: Any) -> None:
         self.close()
+
+
+def _given(jobs: Any) -> bool:
+    """Whether something is named: also the index 0, also an AsyncResult without answers."""
+    return isinstance(jobs, int | AsyncResult) or bool(jobs)
+
+
+def _needs_some(jobs: Any, targets: Any) -> None:
+    if not _given(jobs) and not _given(targets):
+        raise ValueError("Must specify at least one of `targets` and `jobs`")
+
+
+def _parts(result: AsyncResult) -> list[tuple[str, AsyncResult]]:
+    """A result for each message id."""
+    return list(zip(result.msg_ids, result.split(), strict=True))
 
 
 def _is_other_future(job: Any) -> bool:

@@ -27,6 +27,7 @@ _SUBMODULES = {
     "cluster.cluster": "cluster",
     "serialize": "canning",
     "serialize.canning": "canning",
+    "datapub": "datapub",
     "joblib": "joblib",
     "client._joblib": "joblib",
     "controller.dependency": "dependency",

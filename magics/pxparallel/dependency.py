@@ -28,10 +28,14 @@ class dependent:
         return _dependent, (self.f, self.df, self.dargs, self.dkwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.check_dependency()
+        return self.f(*args, **kwargs)
+
+    def check_dependency(self) -> None:
+        """UnmetDependency where the condition returns False."""
         if self.df(*self.dargs, **self.dkwargs) is False:
             name = getattr(self.df, "__name__", repr(self.df))
             raise UnmetDependency(f"{name} does not hold on {remote.place()}")
-        return self.f(*args, **kwargs)
 
 
 def _dependent(

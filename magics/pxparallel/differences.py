@@ -81,7 +81,7 @@ def report(client: Any) -> None:
     task = client._submit(
         "apply_request",
         idle,
-        metadata=b'{"px": 1}',
+        metadata=b'{"px": 1, "own": true}',
         buffers=[_request(here)],
         label="compare",
     )

@@ -313,7 +313,7 @@ def engines_text(ids: Iterable[Any]) -> str:
 
 def _label(infos: Sequence[dict[str, Any]]) -> str:
     """``[0:apply]``, ``[0,1:apply]`` or ``[Engine Exception]``."""
-    if not infos or not infos[0] or "engine_id" not in infos[0]:
+    if not infos or not infos[0] or infos[0].get("engine_id") is None:
         return "[Engine Exception]"
     method = infos[0].get("method") or "apply"
     return f"[{engines_text(info.get('engine_id') for info in infos)}:{method}]"

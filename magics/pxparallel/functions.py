@@ -19,6 +19,11 @@ class RemoteFunction:
         text = f"{type(self).__name__} of a view's engines.\n\n{function.__doc__ or ''}"
         self.__doc__ = text.strip()
 
+    @property
+    def func(self) -> Any:
+        """The function itself."""
+        return self.function
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.__name__}>"  # type: ignore[attr-defined]
 

@@ -35,6 +35,20 @@ class AsyncMapResult(AsyncResult):
     """The results of a map, in one list; can be iterated while they come."""
 
     _in_chunks = True
+    _kept_members = (
+        *AsyncResult._kept_members,
+        "_sizes",
+        "_joiner",
+        "_on_error",
+        "_ordered",
+        "_first",
+        "_call",
+    )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cluster, kind, ids, state) = super().__reduce__()
+        # What went ahead, and the call itself (view, function, arguments), stay here.
+        return rebuild, (cluster, kind, ids, {**state, "_first": None, "_call": None})
 
     def __init__(
         self,

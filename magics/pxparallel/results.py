@@ -81,12 +81,28 @@ class Results:
         self._calls.append(call)
 
     @staticmethod
-    def describe(result: Any) -> tuple[Any, tuple[Any, ...]]:
-        """A call without what it holds: a weak reference, ids and engines of its tasks."""
+    def describe(result: Any, again: bool = False) -> tuple[Any, tuple[Any, ...]]:
+        """A call without what it holds: a weak reference, ids and engines of its tasks.
+
+        ``again``: a further result of calls that are known, or not ours: it has no history.
+        """
         tasks = result._tasks
+        if again:
+            return weakref.ref(result), ()
         if len(tasks) == 1:
             return weakref.ref(result), (tasks[0].described(),)
         return weakref.ref(result), tuple(task.described() for task in tasks)
+
+    def note(self, task: Any) -> None:
+        """Note a call whose result is with its caller already."""
+        self._calls.append((_nothing, (task.described(),)))
+
+    def last(self) -> list[str]:
+        """Ids of the last call; none before the first."""
+        for _, tasks in reversed(self._calls):
+            if tasks:
+                return [msg for msg_id, targets, _ in tasks for msg in slot_ids(msg_id, targets)]
+        return []
 
     def living(self) -> list[Any]:
         """Results that somebody still refers to, oldest first."""
@@ -126,6 +142,22 @@ class Results:
         return {msg for result in self.living() if not result.done() for msg in result.msg_ids}
 
 
+def _published(message: dict[str, Any]) -> dict[str, Any]:
+    """What ``datapub.publish_data`` sent; nothing if it cannot be unpickled here."""
+    try:
+        if message["content"].get("px"):
+            from . import _remote as remote
+
+            found = remote.loads(message["buffers"][0], message["buffers"][1:])
+        else:  # by the real ipyparallel, which then is installed here, too
+            from ipyparallel.serialize import deserialize_object
+
+            found = deserialize_object(message["buffers"])[0]
+    except Exception:
+        return {}
+    return dict(found)
+
+
 def slot_metadata(task: Any, index: int) -> Metadata:
     """The metadata of one engine's answer, as far as it is here."""
     reply = task.reply(index) or {}
@@ -133,6 +165,7 @@ def slot_metadata(task: Any, index: int) -> Metadata:
     described = reply.get("metadata") or {}
     content = reply.get("content") or {}
     outputs = []
+    data: dict[str, Any] = {}
     result = None
     for message in task.outputs(index):
         kind = message["msg_type"]
@@ -140,10 +173,12 @@ def slot_metadata(task: Any, index: int) -> Metadata:
             result = message["content"]
         elif kind in ("display_data", "update_display_data"):
             outputs.append(message["content"])
+        elif kind == "data_message":
+            data.update(_published(message))
     done = bool(reply)
     return Metadata(
         msg_id=slot_ids(task.msg_id, task.targets)[index],
-        submitted=_moment(task.submitted),
+        submitted=_moment((reply.get("parent") or {}).get("date") or task.submitted),
         started=_moment(described.get("started")),
         completed=_moment(header.get("date")),
         received=_moment(reply.get("received")),
@@ -158,7 +193,7 @@ def slot_metadata(task: Any, index: int) -> Metadata:
         stdout=task.stdout(index),
         stderr=task.stderr(index),
         outputs=outputs,
-        data={},
+        data=data,
         label=task.label or None,
     )
 
@@ -197,6 +232,13 @@ class ExecuteReply:
 
     def __str__(self) -> str:
         return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ExecuteReply):
+            return NotImplemented
+        return (self.msg_id, self._content) == (other.msg_id, other._content)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def plain(self, colour: bool = False) -> str:
         """``Out[engine:count]: text``; nothing if there was no value."""

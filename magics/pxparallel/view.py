@@ -21,7 +21,14 @@ from .mapresult import AsyncMapResult, keeps_errors
 from .results import Results
 
 _APPLY = b'{"px": 1, "stdin": 1}'
+OWN = b'{"px": 1, "own": true}'
+"""The metadata of requests that nobody asked for: they are in no history."""
 _FLAGS = ("block", "track", "label", "targets")
+
+
+def apply_metadata(label: str | None) -> bytes:
+    """The metadata of an apply request."""
+    return _APPLY if not label else json.dumps({"px": 1, "stdin": 1, "label": label}).encode()
 
 
 class View:
@@ -179,13 +186,25 @@ class View:
         """How much the engines have to do."""
         return self.client.queue_status(self._targets if targets is None else targets, verbose)
 
+    @property
+    def results(self) -> dict[str, Any]:
+        """The client's: results by message id that are here and have not been fetched yet."""
+        found: dict[str, Any] = self.client.results
+        return found
+
     def get_result(
-        self, msg_ids: Any = None, block: bool | None = None, owner: bool = False
+        self, indices_or_msg_ids: Any = None, block: bool | None = None, owner: bool = False
     ) -> Any:
         """The AsyncResult of earlier calls; default: the last."""
-        if msg_ids is None and self._results.history():
-            msg_ids = self._results.history()[-1]
-        return self.client.get_result(msg_ids, block, owner)
+        jobs = indices_or_msg_ids
+        if jobs is None:
+            last = self._results.last()
+            jobs = last[0] if len(last) == 1 else last or None
+        return self.client.get_result(jobs, block, owner)
+
+    def purge_results(self, jobs: Any = (), targets: Any = ()) -> None:
+        """Forget results, here and in the controller."""
+        self.client.purge_results(jobs, targets)
 
     def shutdown(
         self,
@@ -229,13 +248,15 @@ class DirectView(View):
         task = client._submit(
             "apply_request",
             ids,
-            metadata=_APPLY,
+            metadata=apply_metadata(label or self.label),
             buffers=serialize.dump_request(f, args, kwargs),
             label=label or self.label or "",
             init=init,
         )
         if self.block if block is None else block:
             wait_task(client, task)
+            self._results.note(task)
+            client._results.note(task)
             if all(task.status(index) == "ok" for index in range(task.n)):
                 values = [decode_apply(task, index) for index in range(task.n)]
                 return values[0] if single else values
@@ -260,7 +281,7 @@ class DirectView(View):
         return self.client._submit(
             "apply_request",
             ids,
-            metadata=_APPLY,
+            metadata=apply_metadata(label or self.label),
             buffers=buffers,
             label=label or self.label or "",
         )
@@ -303,6 +324,7 @@ class DirectView(View):
         init: bool = False,
     ) -> AsyncResult:
         ids, single = self.client._build_targets(self._targets if targets is None else targets)
+        chosen = label or self.label or ""
         content = {
             "code": code,
             "silent": silent,
@@ -315,9 +337,10 @@ class DirectView(View):
             "execute_request",
             ids,
             json.dumps(content).encode(),
+            metadata=json.dumps({"label": chosen}).encode() if chosen else b"{}",
             output=output,
             prefix=not single,
-            label=label or self.label or "",
+            label=chosen,
             init=init,
         )
         slots = [(task, index) for index in range(task.n)]
@@ -329,12 +352,13 @@ class DirectView(View):
         filename: str,
         targets: Any = None,
         block: bool | None = None,
+        label: str | None = None,
         init: bool = False,
     ) -> AsyncResult:
         """Run a file of this machine in the engines' namespaces; ``init`` as for ``execute``."""
         with open(filename, encoding="utf-8") as file:
             code = file.read()
-        return self.execute(code, targets=targets, block=block, init=init)
+        return self.execute(code, targets=targets, block=block, label=label, init=init)
 
     def debug(self, targets: Any = None) -> None:
         """Post-mortem debugger on the engines' last error, one engine after the other, from here.
@@ -442,7 +466,7 @@ class DirectView(View):
         task = self.client._submit(
             "apply_request",
             ids,
-            metadata=_APPLY,
+            metadata=apply_metadata(self.label),
             buffers=serialize.dump_request(remote.pull, (key,), {}),
         )
         slots = [(task, index) for index in range(task.n)]
@@ -493,7 +517,9 @@ class DirectView(View):
             sizes.append(len(pieces[0]))
         ahead, packed = serialize.dump_calls(function, calls)
         requests = list(packed)
-        first = None if ahead is None else self._send_to(ids, ahead, label)
+        first = None
+        if ahead is not None:
+            first = self.client._submit("apply_request", ids, metadata=OWN, buffers=ahead)
         slots = [
             (self._send_to([engine], buffers, label), 0)
             for engine, buffers in zip(ids, requests, strict=True)
@@ -542,7 +568,12 @@ class DirectView(View):
 
 
 class BroadcastView(DirectView):
-    """A DirectView by its other name: one message for all engines is what every view sends."""
+    """A DirectView by its other name: one message for all engines is what every view sends.
+
+    Answers never coalesce: each engine's comes as soon as it is there.
+    """
+
+    is_coalescing = False
 
 
 def _name(function: Any) -> str:

@@ -27,6 +27,7 @@ typedef struct arguments {
     PyObject *follow;
     int after_rule;
     int follow_rule;
+    const char *fetch;
 } arguments;
 
 static int check(const arguments *given)
@@ -45,6 +46,10 @@ static int check(const arguments *given)
         PyErr_SetString(PyExc_ValueError, "a rule is a sum of 1 (any), 2 (success), 4 (failure)");
         return -1;
     }
+    if (given->fetch != NULL && !given->balanced) {
+        PyErr_SetString(PyExc_ValueError, "what is fetched is a balanced task");
+        return -1;
+    }
     bool depends = given->after != NULL || given->follow != NULL;
     if (!given->balanced && (depends || given->retries != 0 || given->timeout > 0)) {
         PyErr_SetString(PyExc_ValueError,
@@ -59,13 +64,13 @@ static int parse(PyObject *args, PyObject *kwargs, arguments *ret)
     static char *names[] = {"msg_type",    "targets", "content", "metadata", "buffers",
                             "output",      "label",   "prefix",  "init",     "balanced",
                             "retries",     "timeout", "after",   "follow",   "after_rule",
-                            "follow_rule", NULL};
+                            "follow_rule", "fetch",   NULL};
     *ret = (arguments){.output = "keep", .label = "", .prefix = 1};
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "sO|S$SOsspppIdOOii:submit", names, &ret->msg_type, &ret->targets,
+            args, kwargs, "sO|S$SOsspppIdOOiiz:submit", names, &ret->msg_type, &ret->targets,
             &ret->content, &ret->metadata, &ret->buffers, &ret->output, &ret->label, &ret->prefix,
             &ret->init, &ret->balanced, &ret->retries, &ret->timeout, &ret->after, &ret->follow,
-            &ret->after_rule, &ret->follow_rule)) {
+            &ret->after_rule, &ret->follow_rule, &ret->fetch)) {
         return -1;
     }
     return check(ret);
@@ -288,6 +293,7 @@ PyObject *px_connection_submit(PyObject *object, PyObject *args, PyObject *kwarg
                                     .prefix = given.prefix != 0,
                                     .init = given.init != 0 && given.balanced == 0,
                                     .balanced = given.balanced != 0,
+                                    .fetch = given.fetch,
                                     .terms = has_terms(&terms) ? &terms : NULL,
                                     .tasks = others.numbers};
         task = send(object, client, &submission, buffers.size + submission.content.size);

@@ -180,7 +180,7 @@ static PyObject *reply_json(px_module *module, const px_slot *slot, size_t at)
     return PyDict_New();
 }
 
-static PyObject *reply_of(px_module *module, const px_slot *slot)
+static PyObject *reply_of(px_module *module, const px_task *task, const px_slot *slot)
 {
     PyObject *reply = PyDict_New();
     if (reply == NULL) {
@@ -197,6 +197,10 @@ static PyObject *reply_of(px_module *module, const px_slot *slot)
         set_item(reply, "received", PyFloat_FromDouble(slot->received)) != 0) {
         Py_CLEAR(reply);
     }
+    if (reply != NULL && task->fetched &&
+        set_item(reply, "parent", reply_json(module, slot, PX_AT_PARENT)) != 0) {
+        Py_CLEAR(reply);
+    }
     return reply;
 }
 
@@ -210,7 +214,7 @@ static PyObject *task_reply(PyObject *object, PyObject *index)
     if (px_task_status(task, slot) == PX_SLOT_PENDING) {
         Py_RETURN_NONE;
     }
-    return reply_of(module_of(object), &task->slots[slot]);
+    return reply_of(module_of(object), task, &task->slots[slot]);
 }
 
 static PyObject *task_buffers(PyObject *object, PyObject *index)
@@ -445,6 +449,12 @@ static PyObject *get_id(PyObject *object, void *unused)
     return PyLong_FromUnsignedLongLong(task_of(object)->entry.id);
 }
 
+static PyObject *get_fetched(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(task_of(object)->fetched);
+}
+
 static PyObject *get_msg_id(PyObject *object, void *unused)
 {
     (void)unused;
@@ -543,6 +553,7 @@ static PyMethodDef task_methods[] = {
 
 static PyGetSetDef task_getset[] = {
     {"id", get_id, NULL, "Its number in this connection.", NULL},
+    {"fetched", get_fetched, NULL, "True for the result of another's request.", NULL},
     {"msg_id", get_msg_id, NULL, "Message id of the request.", NULL},
     {"targets", get_targets, NULL, "Engine ids, in the order of the slots.", NULL},
     {"n", get_n, NULL, "Number of slots.", NULL},

@@ -31,7 +31,7 @@ px_err px_route_decode(px_slice frame, px_route *ret_route)
                             .task = px__get(frame.data + 8, 8),
                             .n = (uint32_t)px__get(frame.data + 16, 4),
                             .engines = frame.data + PX_ROUTE_SIZE};
-    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_TASK ||
+    if (route.kind < PX_ROUTE_REQUEST || route.kind > PX_ROUTE_FETCH ||
         px__get(frame.data + 20, 4) != 0 || route.n > PX_ROUTE_MAX_ENGINES ||
         frame.size != PX_ROUTE_SIZE + (size_t)4 * route.n) {
         return PX_EFORMAT;

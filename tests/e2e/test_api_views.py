@@ -72,7 +72,7 @@ def test_client__queue_status_and_waiting(rc):
     ar = rc[:].apply_async(lambda: 1)
     assert rc.wait(ar)
     assert rc.wait()
-    assert rc.get_result(ar.msg_ids[0]) is ar
+    assert rc.get_result(ar.msg_ids) is ar
     assert set(ar.msg_ids) <= set(rc.history)
 
 

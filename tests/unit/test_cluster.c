@@ -55,7 +55,7 @@ START_TEST(test_cluster__route_lengths_are_checked)
     static const struct {
         size_t at;
         uint8_t value;
-    } faults[] = {{0, 2}, {1, 0}, {1, 9}, {16, 3}, {17, 1}, {19, 0x40}, {20, 1}};
+    } faults[] = {{0, 2}, {1, 0}, {1, 10}, {16, 3}, {17, 1}, {19, 0x40}, {20, 1}};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         uint8_t before = wire[faults[i].at];
         wire[faults[i].at] = faults[i].value;

@@ -44,8 +44,10 @@ typedef enum px_route_kind {
     PX_ROUTE_STDIN = 6,   // engine to client: input_request; client to engine: input_reply
     PX_ROUTE_RELEASE = 7, // client to engine, route frame only: the segments of the reply to
                           // (client, task) are mapped, close them; task 0: all of that client
-    PX_ROUTE_TASK = 8 // client to controller: a request for one of the engines named, of all when
-                      // n = 0; the chosen engine receives a REQUEST
+    PX_ROUTE_TASK = 8, // client to controller: a request for one of the engines named, of all when
+                       // n = 0; the chosen engine receives a REQUEST
+    PX_ROUTE_FETCH = 9 // client to controller: what became, or becomes, of the request that the
+                       // content names; answered as if it were this task
 } px_route_kind;
 
 typedef struct px_route {
