@@ -34,14 +34,14 @@ def _unpacked(parts: Sequence[Any]) -> Any:
     return remote.loads(parts[0], parts[1:])
 
 
-def can(value: Any) -> Canned:
+def can(obj: Any) -> Canned:
     """Make a value fit for any pickle."""
-    return Canned(value)
+    return Canned(obj)
 
 
-def uncan(canned: Any, g: dict[str, Any] | None = None) -> Any:
+def uncan(obj: Any, g: dict[str, Any] | None = None) -> Any:
     """Undo ``can``."""
-    return canned.get_object(g) if isinstance(canned, Canned) else canned
+    return obj.get_object(g) if isinstance(obj, Canned) else obj
 
 
 def serialize_object(value: Any, *sizes: Any, **more: Any) -> list[Any]:
@@ -62,10 +62,10 @@ def pack_apply_message(
 
 
 def unpack_apply_message(
-    buffers: Sequence[Any], g: dict[str, Any] | None = None, copy: bool = True
+    bufs: Sequence[Any], g: dict[str, Any] | None = None, copy: bool = True
 ) -> Any:
     """Function, arguments and keyword arguments of a call."""
-    return _unpacked(list(buffers))
+    return _unpacked(list(bufs))
 
 
 def use_dill() -> None:

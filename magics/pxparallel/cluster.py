@@ -265,6 +265,15 @@ class Cluster:
         found._running = True
         return found
 
+    def to_dict(self) -> dict[str, Any]:
+        """What ``from_dict`` needs, here or in another process of this user."""
+        return {"cluster": {"cluster_id": self.cluster_id, "profile": self.profile, "n": self.n}}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any], **ignored: Any) -> Cluster:
+        """The running cluster that ``to_dict`` told of; NoClusterError if it does not run."""
+        return cls.from_file(cluster_id=d["cluster"]["cluster_id"])
+
     # --- async twins, contexts -------------------------------------------------------------------
     async def start_cluster(self, n: int | None = None) -> Cluster:
         """As ``start_cluster_sync``."""
@@ -337,9 +346,9 @@ class ClusterManager:
         """Those that run now."""
         return {name: Cluster.from_file(cluster_id=name) for name in _client.cluster_names()}
 
-    def get_cluster(self, key: str) -> Cluster:
+    def get_cluster(self, cluster_id: str) -> Cluster:
         """One of them; NoClusterError if there is none of that name."""
-        return Cluster.from_file(cluster_id=key.rpartition(":")[2])
+        return Cluster.from_file(cluster_id=cluster_id.rpartition(":")[2])
 
     def new_cluster(self, **options: Any) -> tuple[str, Cluster]:
         """A cluster that does not run yet, and its name. KeyError if the name is taken."""

@@ -14,7 +14,7 @@ import functools
 import re
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 TimeoutError = builtins.TimeoutError
@@ -513,11 +513,14 @@ def unwrap_exception(content: dict[str, Any]) -> BaseException:
     return error_of_reply(content)
 
 
-def collect_exceptions(results: Sequence[Any], method: str = "unspecified") -> Sequence[Any]:
+def collect_exceptions(
+    rdict_or_list: Mapping[Any, Any] | Sequence[Any], method: str = "unspecified"
+) -> Mapping[Any, Any] | Sequence[Any]:
     """The results if none is an exception, else raise a CompositeError of those that are."""
+    results = rdict_or_list.values() if isinstance(rdict_or_list, Mapping) else rdict_or_list
     errors = [result for result in results if isinstance(result, BaseException)]
     if not errors:
-        return results
+        return rdict_or_list
     raise composite_error(method, errors)
 
 

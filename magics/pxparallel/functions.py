@@ -54,6 +54,16 @@ class ParallelFunction(RemoteFunction):
         }
         super().__init__(view, function, block, **flags)
 
+    @property
+    def ordered(self) -> bool:
+        """False: results of a load-balanced map come in the order in which they are there."""
+        return self.options.get("ordered", True)
+
+    @property
+    def chunksize(self) -> int | None:
+        """Items in a task of a load-balanced map, if it was given."""
+        return self.options.get("chunksize")
+
     def __call__(self, *sequences: Any) -> Any:
         """Give each engine its pieces; the results joined."""
         from .pieces import call_pieces
@@ -91,22 +101,18 @@ def parallel(
     )
 
 
-def interactive(function: Any) -> Any:
+def interactive(f: Any) -> Any:
     """The function as if it had been defined in the notebook: names are those of the engine."""
     import types
 
     from ._remote import user_namespace
 
-    if isinstance(function, types.FunctionType):
+    if isinstance(f, types.FunctionType):
         made = types.FunctionType(
-            function.__code__,
-            user_namespace(),
-            function.__name__,
-            function.__defaults__,
-            function.__closure__,
+            f.__code__, user_namespace(), f.__name__, f.__defaults__, f.__closure__
         )
-        made.__kwdefaults__ = function.__kwdefaults__
-        made.__dict__.update(function.__dict__)
-        function = made
-    function.__module__ = "__main__"
-    return function
+        made.__kwdefaults__ = f.__kwdefaults__
+        made.__dict__.update(f.__dict__)
+        f = made
+    f.__module__ = "__main__"
+    return f

@@ -176,12 +176,15 @@ def slot_metadata(task: Any, index: int) -> Metadata:
         elif kind == "data_message":
             data.update(_published(message))
     done = bool(reply)
+    completed = _moment(header.get("date"))
+    # A fetched reply came to whoever asked for it; when it comes here says nothing of the task.
+    received = completed if task.fetched else _moment(reply.get("received"))
     return Metadata(
         msg_id=slot_ids(task.msg_id, task.targets)[index],
         submitted=_moment((reply.get("parent") or {}).get("date") or task.submitted),
         started=_moment(described.get("started")),
-        completed=_moment(header.get("date")),
-        received=_moment(reply.get("received")),
+        completed=completed,
+        received=received,
         engine_uuid=described.get("engine"),
         engine_id=engine_of(task, index),
         follow=described.get("follow", []),

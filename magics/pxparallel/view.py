@@ -405,9 +405,9 @@ class DirectView(View):
             raise TypeError(f"a name or a list of names is needed, not {type(names).__name__}")
         return self._call(remote.pull, (wanted,), {}, targets=targets, block=block)
 
-    def get(self, names: Any) -> Any:
-        """``pull(names)``, always waiting."""
-        return self.pull(names, block=True)
+    def get(self, key_s: Any) -> Any:
+        """``pull(key_s)``, always waiting."""
+        return self.pull(key_s, block=True)
 
     def __getitem__(self, name: Any) -> Any:
         return self.get(name)

@@ -39,6 +39,7 @@ def test_cluster__detached_stays_and_is_found_again(watch):
     file = os.path.join(os.environ["PX_RUNTIME_DIR"], "stays", "cluster.json")
     found = px.Cluster.from_file(file)
     assert found.cluster_id == "stays"
+    assert px.Cluster.from_dict(found.to_dict()).cluster_id == "stays"
     with found.connect_client_sync() as rc:
         assert rc[:].apply_sync(lambda: 1) == [1]
     with px.Client(file) as rc:
@@ -52,6 +53,8 @@ def test_cluster__detached_stays_and_is_found_again(watch):
     wait_for(lambda: not manager.clusters, "the cluster is gone")
     with pytest.raises(FileNotFoundError):
         px.Cluster.from_file(cluster_id="stays")
+    with pytest.raises(px.NoClusterError, match="stays"):
+        px.Cluster.from_dict(found.to_dict())
 
 
 def test_cluster__in_asyncio(watch):

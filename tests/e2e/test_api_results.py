@@ -192,6 +192,9 @@ def test_error__of_several_engines(rc):
     assert "".join(error.render_traceback()).count("[0,1:apply]:") == 1
     with pytest.raises(ZeroDivisionError):
         error.raise_exception(1)
+    assert px.collect_exceptions({0: 1, 1: 2}) == {0: 1, 1: 2}
+    with pytest.raises(px.CompositeError, match="while testing"):
+        px.collect_exceptions({0: 1, 1: error}, "while testing")
 
     def uneven(number):
         if number == 1:

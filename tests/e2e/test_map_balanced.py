@@ -144,6 +144,8 @@ def test_balanced__decorators_and_conditions(rc, view):
         return [2 * item for item in part]
 
     assert doubled.map([[1, 2], [3]]) == [[2, 4], [6]]
+    assert (doubled.ordered, doubled.chunksize) == (True, None)
+    assert view.parallel(ordered=False, chunksize=3)(abs).chunksize == 3
 
     @px.require("math", base=10)
     def logarithm(x):

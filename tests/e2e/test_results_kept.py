@@ -43,6 +43,9 @@ def test_a_later_client_gets_finished_results_with_their_outputs(two):
     assert again.msg_ids == ar.msg_ids
     one = later.get_result(ar.msg_ids[1])
     assert one.get(30) == [4, 9]
+    # When it is fetched says nothing of how long it took.
+    assert one.metadata["received"] == again.metadata[1]["received"]
+    assert one.wall_time == again.split()[1].wall_time
 
 
 def test_a_request_to_several_engines_is_one_result_for_each(two):
