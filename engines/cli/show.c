@@ -59,13 +59,13 @@ static const char *next_step(const char *code)
     return "`pxcluster list` shows what runs, `pxcluster --help` what can be done";
 }
 
-int px_cli_fail(const px_cli *cli, const px_problem *given)
+int px_cli_fail(const px_cli *cli, const px_problem *problem)
 {
-    px_problem whole = *given;
-    const px_problem *problem = &whole;
+    px_problem whole = *problem;
     if (whole.fix == NULL || whole.fix[0] == '\0') {
         whole.fix = next_step(whole.code);
     }
+    problem = &whole;
     if (cli->json) {
         fail_json(problem);
         return problem->exit_code;

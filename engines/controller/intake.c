@@ -107,10 +107,17 @@ static px_kept *fill(px_kept *kept, const px_slice *frames, size_t n)
 // begin sets what every message has, but for its frames.
 static void begin(px_kept *kept, px_kept_kind kind, px_intake *home, uint16_t class)
 {
+    // Not the array of ends, which fill writes as far as it is used.
+    kept->next = NULL;
     kept->home = home;
     kept->kind = kind;
+    kept->client = 0;
+    kept->engine = 0;
     kept->refs = 1;
     kept->room = class;
+    kept->task = 0;
+    kept->delivered = false;
+    kept->failed = false;
     kept->frames = NULL;
 }
 

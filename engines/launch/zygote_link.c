@@ -31,7 +31,7 @@ struct px_zygote {
 
 // --- events --------------------------------------------------------------------------------------
 
-void px_zygote_understand(const px_zygote_events *tell, px_slice line)
+void px_zygote_understand(const px_zygote_events *events, px_slice line)
 {
     px_error error = {0};
     PX_AUTO(px_json) json = NULL;
@@ -42,13 +42,13 @@ void px_zygote_understand(const px_zygote_events *tell, px_slice line)
     const char *event = px_json_string(json, "event", "");
     uint32_t engine = (uint32_t)px_json_int(json, "engine", -1);
     if (strcmp(event, "ready") == 0) {
-        tell->ready(tell->context);
+        events->ready(events->context);
     } else if (strcmp(event, "spawned") == 0) {
-        tell->spawned(tell->context, engine, (pid_t)px_json_int(json, "pid", 0));
+        events->spawned(events->context, engine, (pid_t)px_json_int(json, "pid", 0));
     } else if (strcmp(event, "failed") == 0) {
-        tell->failed(tell->context, engine, px_json_string(json, "message", ""));
+        events->failed(events->context, engine, px_json_string(json, "message", ""));
     } else if (strcmp(event, "exit") == 0) {
-        tell->exited(tell->context, engine, (int)px_json_int(json, "signal", -1),
+        events->exited(events->context, engine, (int)px_json_int(json, "signal", -1),
                      (int)px_json_int(json, "code", -1));
     }
 }

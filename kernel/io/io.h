@@ -35,26 +35,26 @@ struct px_io {
     px_session *session;  // composes; under send_lock
     px_session *verifier; // verifies; px-io
     pthread_mutex_t send_lock;
+    pthread_mutex_t info_lock;
     pthread_t thread;
-    int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
-    px_timer *side_timer; // requests wait that may be served beside the running cell
-    bool side_armed;
-    bool side_runs;         // px-side was started
-    px_timer *ending_timer; // a shutdown was requested: presses on
-    int ending_step;
-    uint64_t n_requests;      // that Python was asked to serve
-    int parent_fd;            // pidfd of the process that started us; -1: none is watched
-    px_source *parent_source; // … while it lives
-    bool parent_named;        // JPY_PARENT_PID says that its end is ours
+    px_timer *side_timer;     // requests wait that may be served beside the running cell
+    px_timer *ending_timer;   // a shutdown was requested: presses on
+    px_source *parent_source; // the process that started us, while it lives
+    px_bytes *kernel_info;    // content of kernel_info_reply; under info_lock
+    px_out *taken;            // from the outbox, not yet sent; under send_lock
+    px_floods floods;
     px_log_gate bad_messages;
+    uint64_t n_requests; // that Python was asked to serve
+    int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
+    int parent_fd; // pidfd of the process that started us; -1: none is watched
+    int opened_fd; // eventfd: written once open is over
+    int ending_step;
     px_err open_err; // what open said
     px_error open_error;
-    int opened_fd; // eventfd: written once open is over
-    pthread_mutex_t info_lock;
-    px_bytes *kernel_info; // content of kernel_info_reply; under info_lock
-    atomic_bool lost;      // the other side is gone
-    px_out *taken;         // from the outbox, not yet sent; under send_lock
-    px_floods floods;
+    bool side_armed;
+    bool side_runs;    // px-side was started
+    bool parent_named; // JPY_PARENT_PID says that its end is ours
+    atomic_bool lost;  // the other side is gone
 };
 
 // px_io_start starts the thread and waits until the transport is open: bound, or connected and

@@ -68,6 +68,7 @@ typedef struct px_shell {
     uint64_t begun;       // when the last request began, in the order of all
     bool open;            // user code runs: an interrupt may raise
     bool interrupted;     // one waits for that
+    bool raised;          // an interrupt was raised in its thread, which may not have met it yet
     bool ended;           // it was deleted, or the kernel ends
 } px_shell;
 

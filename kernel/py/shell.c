@@ -70,9 +70,30 @@ void px_py_shell_ended(px_kernel *kernel, px_shell *shell)
 
 // --- interrupts ---------------------------------------------------------------------------------
 
-static void raise_in(const px_shell *shell, PyObject *error)
+static void raise_in(px_shell *shell, PyObject *error)
 {
+    shell->raised = true;
     (void)PyThreadState_SetAsyncExc(shell->thread, error); // 0: the thread is gone
+}
+
+// absorb takes away what was raised in this thread and has not arrived. It has to arrive: Python
+// keeps asking every thread to look, at each turn of a loop, until the exception was met, and a
+// thread that is traced then looks for ever. Our own thread, no longer open to an interrupt.
+static void absorb(px_shell *shell)
+{
+    static PyObject *nothing; // a function in Python: entering it is where exceptions arrive
+    if (!shell->raised) {
+        return;
+    }
+    shell->raised = false;
+    if (nothing == NULL) {
+        PX_AUTO_PY PyObject *names = PyDict_New();
+        nothing = names != NULL ? PyRun_String("lambda: None", Py_eval_input, names, names) : NULL;
+    }
+    PX_AUTO_PY PyObject *done = nothing != NULL ? PyObject_CallNoArgs(nothing) : NULL;
+    if (done == NULL) {
+        PyErr_Clear();
+    }
 }
 
 void px_py_subshell_enter(px_kernel *kernel, px_shell *shell, bool cell)
@@ -87,14 +108,14 @@ void px_py_subshell_leave(px_kernel *kernel, px_shell *shell)
     (void)atomic_fetch_sub(&kernel->interrupt.others, 1);
     shell->open = false;
     shell->interrupted = false;
-    raise_in(shell, NULL);
+    absorb(shell);
 }
 
 int px_py_subshell_window(px_shell *shell, bool open)
 {
     shell->open = open;
     if (!open) {
-        raise_in(shell, NULL);
+        absorb(shell);
     } else if (shell->interrupted) {
         shell->interrupted = false;
         PyErr_SetNone(PyExc_KeyboardInterrupt);
@@ -256,7 +277,7 @@ static PyObject *leave_subshell(PyObject *module, PyObject *unused)
     }
     *link = shell->next;
     here = NULL;
-    raise_in(shell, NULL);
+    absorb(shell);
     if (shell->ended) {
         (void)atomic_fetch_sub(&kernel->subshells.unsettled, 1);
     }

@@ -544,6 +544,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         the cluster's name and the message ids."""
         from . import hub
 
+        if self._tasks:
+            self._tasks[0].wait(0.0)  # requests that were kept back leave when somebody waits
         state = {name: self.__dict__[name] for name in self._kept_members}
         return hub.reopen, (self._client.name, type(self), self.msg_ids, state)
 

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,8 +113,7 @@ px_err px_tls_context_new(px_slice key, const char *name, bool server, px_tls_co
     if (context == NULL) {
         return PX_ENOMEM;
     }
-    size_t length = strlen(name) < sizeof(context->name) ? strlen(name) : sizeof(context->name) - 1;
-    memcpy(context->name, name, length);
+    (void)snprintf(context->name, sizeof(context->name), "%s", name);
     context->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
     if (context->ssl == NULL ||
         HMAC(EVP_sha256(), key.data, (int)key.size, (const unsigned char *)LABEL, strlen(LABEL),

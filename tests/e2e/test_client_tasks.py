@@ -68,7 +68,9 @@ def test_connection__without_a_cluster_says_how_to_start_one(watch):
     assert _client.cluster_file("nobody") is None
     assert _client.cluster_names() == []
     with pytest.raises(ValueError, match="no cluster's name"):
-        _client.Connection("../x")
+        _client.Connection("a name")
+    with pytest.raises(FileNotFoundError, match=r"cannot read \.\./x"):
+        _client.Connection("../x")  # a path: the file of a cluster elsewhere
 
 
 def test_task__has_a_reply_and_outputs_for_each_engine(connect):

@@ -465,3 +465,23 @@ def test_callbacks_beside_a_cell_do_not_end_what_is_drawn_there(front, tmp_path)
     assert front.run("print(len(ended), {n[:8] for n in ended} <= {'MainThre', 'subshell'})") == (
         "3 True\n"  # the cell that cleared it, the one that was busy, the second message
     )
+
+
+@pytest.mark.parametrize("window", ["cell", "interrupted"])
+def test_code_that_is_traced_goes_on_after_a_subshell_has_run(front, tmp_path, window):
+    """What an interrupt of a subshell leaves behind must not keep other threads looking for it:
+    a function that is traced (a debugger's) would never get past its first line."""
+    subshell = front.create()
+    if window == "cell":
+        front.run("x = 1", subshell)
+    else:
+        busy = front.execute(UNTIL.format(str(tmp_path / "go"), "pass"), subshell)
+        front.kernel.manager.interrupt_kernel()
+        (tmp_path / "go").touch()
+        front.replies(busy)
+    code = (
+        "import sys\ndef traced():\n    return 'went on'\n"
+        "sys.settrace(lambda *event: None)\n"
+        "try:\n    print(traced())\nfinally:\n    sys.settrace(None)"
+    )
+    assert front.run(code) == "went on\n"

@@ -1,7 +1,6 @@
 /** The kernel in a notebook: one function for each test, named by the option `scenario`. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { options, picture, withLab } from './browser.mjs';
 
 const cell = (page, i) => page.locator('.jp-Notebook .jp-CodeCell').nth(i);

@@ -36,6 +36,6 @@ typedef struct px_far {
 // px_far_connect tries all addresses at once and keeps the first that answers. PX_ETIMEOUT,
 // PX_EREFUSED (nobody listens), PX_EPERM (somebody else does, or with another key), PX_EINTR, each
 // with a sentence.
-px_err px_far_connect(const px_far *far, px_link **ret_link, px_error *reterr);
+px_err px_far_connect(const px_far *target, px_link **ret_link, px_error *reterr);
 
 #endif
