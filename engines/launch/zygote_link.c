@@ -49,7 +49,7 @@ void px_zygote_understand(const px_zygote_events *events, px_slice line)
         events->failed(events->context, engine, px_json_string(json, "message", ""));
     } else if (strcmp(event, "exit") == 0) {
         events->exited(events->context, engine, (int)px_json_int(json, "signal", -1),
-                     (int)px_json_int(json, "code", -1));
+                       (int)px_json_int(json, "code", -1));
     }
 }
 
