@@ -37,6 +37,7 @@ import sys
 import threading
 import types
 import weakref
+import zlib
 from typing import Any
 
 VALUE, UNAVAILABLE = 0, 1
@@ -327,18 +328,24 @@ class _ShippedModules:
 _shipped_modules = _ShippedModules()
 
 
-def load_module(name: str, table: tuple[tuple[Any, ...], ...]) -> types.ModuleType:
-    """Import a module whose source (and that of the local ones it uses) is in the table.
+_bundles: dict[bytes, tuple[tuple[str, bytes], ...]] = {}
+"""Names and keys of the modules in the bundles that were unpacked here."""
+
+
+def load_module(name: str, bundle: bytes, packed: bytes) -> types.ModuleType:
+    """Import a module whose source (and that of the local ones it uses) is in the bundle.
 
     A module that this process has in another version is run anew in place, as
     ``importlib.reload`` does, so that names bound to the module see the new content.
     """
-    if name in home_modules and name in sys.modules:
-        return sys.modules[name]
+    found = sys.modules.get(name)
+    if found is not None and (name in home_modules or _has_all(bundle)):
+        return found
     with _lock:
         if _shipped_modules not in sys.meta_path:
             sys.meta_path.insert(0, _shipped_modules)
         stale = []
+        table = pickle.loads(zlib.decompress(packed))
         for module, key, source, filename, package in table:
             _shipped_modules.sources[module] = (key, source, filename, package)
             loaded = sys.modules.get(module)
@@ -346,7 +353,18 @@ def load_module(name: str, table: tuple[tuple[Any, ...], ...]) -> types.ModuleTy
                 stale.append(loaded)
         for loaded in stale:
             _shipped_modules.exec_module(loaded)
+        if len(_bundles) >= _CACHE_SIZE:
+            _bundles.clear()
+        _bundles[bundle] = tuple((module, key) for module, key, *_ in table)
         return importlib.import_module(name)
+
+
+def _has_all(bundle: bytes) -> bool:
+    """True if every module of a bundle that was unpacked is loaded as it is in there."""
+    return bundle in _bundles and all(
+        module in sys.modules and sys.modules[module].__dict__.get("__px_key__") == key
+        for module, key in _bundles[bundle]
+    )
 
 
 def shipped_source(name: str) -> tuple[bytes, str, str, bool] | None:

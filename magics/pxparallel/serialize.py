@@ -8,7 +8,7 @@
 * The global names that such code uses are collected while pickling, looked up in the notebook, and
   sent along, transitively, each under the hash of its content. The other side puts them into a
   layer below its own names (see ``_remote``): the engine's names win.
-* Modules that lie beside the notebook travel as source, with the local modules they use.
+* Modules that lie beside the notebook travel as source (see ``sources``).
 
 Buffers of 16 KiB and more (arrays) are handed over as they are; smaller ones are copied.
 """
@@ -19,8 +19,6 @@ import builtins
 import dis
 import functools
 import hashlib
-import importlib
-import importlib.util
 import io
 import itertools
 import linecache
@@ -28,9 +26,7 @@ import marshal
 import operator
 import os
 import pickle
-import site
 import sys
-import sysconfig
 import types
 import uuid
 import weakref
@@ -42,6 +38,7 @@ from typing import Any
 import cloudpickle.cloudpickle as cp
 
 from . import _remote as remote
+from . import sources
 
 INLINE = 16 * 1024
 """Buffers below this many bytes are copied into the pickle."""
@@ -131,127 +128,6 @@ def _source_of(filename: str) -> tuple[str, str] | None:
     return (filename, text) if 0 < len(text) < 1 << 18 else None
 
 
-# --- modules ----------------------------------------------------------------------------------
-
-
-@functools.cache
-def _installed_roots() -> tuple[str, ...]:
-    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
-    roots.update(site.getsitepackages())
-    roots.add(site.getusersitepackages())
-    return tuple(os.path.join(os.path.abspath(root), "") for root in roots if len(root) > 1)
-
-
-def is_installed(module: types.ModuleType) -> bool:
-    """True for what is part of Python or of its environment: engines have it too."""
-    if module.__name__.partition(".")[0] in ("pxparallel", "pxkernel"):
-        return True
-    if getattr(module, "__spec__", None) is None:
-        return False
-    file = getattr(module, "__file__", None)
-    return not file or os.path.abspath(file).startswith(_installed_roots())
-
-
-def is_local(module: types.ModuleType) -> bool:
-    """True for a Python module with source that is not installed: it lies beside the notebook."""
-    if remote.shipped_source(module.__name__) is not None:
-        return True
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
-    return type(loader).__name__ == "SourceFileLoader" and not is_installed(module)
-
-
-@functools.lru_cache(maxsize=1024)
-def _findable(name: str, file: str | None) -> bool:
-    """True if importing the name finds the file: not so for scripts and test runners' modules."""
-    if remote.shipped_source(name) is not None:
-        return True
-    parent, _, _ = name.rpartition(".")
-    try:
-        path = sys.modules[parent].__path__ if parent else None
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-    except (KeyError, AttributeError, ImportError, ValueError):
-        return False
-    return spec is not None and (file is None or spec.origin == file)
-
-
-def is_importable(module: types.ModuleType) -> bool:
-    """True if the other side can have the module: installed, or local with source we can send.
-
-    Not so modules that were made by hand or by a loader of its own (a test runner's).
-    """
-    name = module.__name__
-    if name in ("__main__", "__mp_main__"):
-        return False
-    if is_installed(module):
-        return True
-    loader = getattr(getattr(module, "__spec__", None), "loader", None)
-    if is_local(module) or type(loader).__name__ == "ExtensionFileLoader":
-        return _findable(name, getattr(module, "__file__", None))
-    return False
-
-
-@functools.lru_cache(maxsize=256)
-def _read_source(name: str, file: str, stamp: tuple[int, int], package: bool) -> tuple[Any, ...]:
-    with open(file, "rb") as stream:
-        raw = stream.read()
-    text = importlib.util.decode_source(raw)
-    return name, hashlib.blake2b(raw, digest_size=16).digest(), text, file, package
-
-
-def _source_row(module: types.ModuleType) -> tuple[Any, ...]:
-    """One row of the table of ``remote.load_module``; reads the file again when it changed."""
-    name = module.__name__
-    shipped = remote.shipped_source(name)
-    if shipped is not None:
-        return (name, *shipped)
-    file = module.__file__ or ""
-    status = os.stat(file)
-    return _read_source(
-        name, file, (status.st_mtime_ns, status.st_size), hasattr(module, "__path__")
-    )
-
-
-def _local_modules(module: types.ModuleType) -> list[types.ModuleType]:
-    """The module, its parents, and the local modules that it uses: what is used comes first."""
-    found: dict[str, types.ModuleType] = {}
-    seen: set[str] = set()
-
-    def visit(one: types.ModuleType) -> None:
-        if one.__name__ in seen or not is_local(one) or not is_importable(one):
-            return
-        seen.add(one.__name__)
-        parent = sys.modules.get(one.__name__.rpartition(".")[0])
-        if parent is not None:
-            visit(parent)
-        for value in list(vars(one).values()):
-            other = value
-            if not isinstance(value, types.ModuleType):
-                name = getattr(value, "__module__", None)
-                other = sys.modules.get(name) if isinstance(name, str) else None
-            if isinstance(other, types.ModuleType) and other is not one:
-                visit(other)
-        found[one.__name__] = one
-
-    visit(module)
-    return list(found.values())
-
-
-def _reduce_module(module: types.ModuleType) -> tuple[Any, ...]:
-    name = module.__name__
-    if name in ("__main__", "__mp_main__"):
-        return importlib.import_module, ("__main__",)
-    if is_local(module) and is_importable(module):
-        rows = []
-        for one in _local_modules(module):
-            if remote.shipped_source(one.__name__) is None:
-                remote.home_modules.add(one.__name__)
-            rows.append(_source_row(one))
-        return remote.load_module, (name, tuple(rows))
-    if name in sys.modules:
-        return importlib.import_module, (name,)
-    return cp._module_reduce(module)
-
-
 # --- definitions ------------------------------------------------------------------------------
 
 
@@ -339,15 +215,13 @@ def _by_value(thing: Any) -> bool:
     if not cp._should_pickle_by_reference(thing):
         return True
     found = cp._lookup_module_and_qualname(thing)
-    return found is None or not is_importable(found[0])
+    return found is None or not sources.is_importable(found[0])
 
 
 def _reduce_reference(thing: Any) -> Any:
     """An importable function or class: by name, after its local module's source."""
-    found = cp._lookup_module_and_qualname(thing)
-    if found is not None and is_local(found[0]):
-        return remote.attribute, (found[0], found[1])
-    return NotImplemented
+    home = sources.home_of(thing)
+    return NotImplemented if home is None else (remote.attribute, home)
 
 
 class Writer(pickle.Pickler):
@@ -371,7 +245,7 @@ class Writer(pickle.Pickler):
                 return NotImplemented
             return self._function(thing) if _by_value(thing) else _reduce_reference(thing)
         if kind is types.ModuleType:
-            return _reduce_module(thing)
+            return sources.reduce_module(thing)
         if kind is type or issubclass(kind, type):
             return self._class(thing)
         asks = kind is types.MethodType and thing == builtins.input  # a kernel's, which asks here
@@ -463,7 +337,7 @@ class Writer(pickle.Pickler):
             _spaces["__main__"] = space
             return "__main__", False
         found = sys.modules.get(module)
-        if found is not None and found.__dict__ is space and is_installed(found):
+        if found is not None and found.__dict__ is space and sources.is_installed(found):
             return found, False
         _spaces[module] = space
         closed = all(name in space or name in builtins.__dict__ for name in names.all)
@@ -625,7 +499,8 @@ def dump(thing: Any) -> list[Any]:
 
 _MARK_OF_FRAME = b"\x80\x05\x95"
 _NO_KEYWORDS = b"}\x87."  # an empty dict, a tuple of three, the end
-_prefixes: dict[int, tuple[Any, bytes, Definition | None]] = {}
+_prefixes: dict[int, tuple[Any, bytes, Callable[[], bool] | None]] = {}
+"""By id(): what is meant, its opcodes, and what tells if they are still right; None: always."""
 
 
 def _prefix(function: Any) -> bytes | None:
@@ -635,36 +510,56 @@ def _prefix(function: Any) -> bytes | None:
     is used for the arguments: it numbers its memo itself and so can follow any other pickle.
     """
     found = _prefixes.get(id(function))
-    if found is not None and found[0] is function:
-        known = found[2]
-        if known is None:
-            return found[1]
-        if _definitions.get(id(function)) is known and _definition(function) is known:
-            return found[1]
+    if found is not None and found[0] is function and (found[2] is None or found[2]()):
+        return found[1]
+    kind = type(function)
+    if kind not in (types.BuiltinFunctionType, types.FunctionType, type):
+        return None  # an object that may change
+    by_value = kind is not types.BuiltinFunctionType and _by_value(function)
+    right = None if by_value else _same_reference(function)
     needs: dict[Need, None] = {}
     big: list[Any] = []
     body = _dump(function, needs, big)
     framed = len(body) - 11 == int.from_bytes(body[3:11], "little")
     if needs or big or not body.startswith(_MARK_OF_FRAME) or not framed:
         return None
-    kind = type(function)
-    if kind is types.FunctionType and _by_value(function):
-        known = _definitions.get(id(function))
-        if known is None:
+    if by_value:
+        right = _same_definition(function)
+        if right is None:
             return None
-    elif kind not in (types.BuiltinFunctionType, types.FunctionType, type):
-        return None  # an object that may change
-    elif (
-        kind is not types.BuiltinFunctionType and _reduce_reference(function) is not NotImplemented
-    ):
-        return None  # of a module that may be edited
-    else:
-        known = None
     if len(_prefixes) > 512:
         _prefixes.clear()
     prefix = b"\x80\x05" + body[11:-1]
-    _prefixes[id(function)] = (function, prefix, known)
+    _prefixes[id(function)] = (function, prefix, right)
     return prefix
+
+
+def _same_definition(function: Any) -> Callable[[], bool] | None:
+    """What tells if what travels by value is still defined as it is now; None: nothing does."""
+    number = id(function)
+    known = _definitions.get(number)
+    if known is None:
+        return None
+    return lambda: _definitions.get(number) is known and _definition(function) is known
+
+
+def _same_reference(thing: Any) -> Callable[[], bool] | None:
+    """What tells if a function or class is what its name means, and its module's source the same;
+    None: it is installed, and stays as it is."""
+    home = sources.home_of(thing)
+    if home is None:
+        return None
+    module, path = home
+    bundle = sources.bundle_of(module)
+    find = operator.attrgetter(path)
+
+    def same() -> bool:
+        try:
+            return find(module) is thing and sources.bundle_of(module) is bundle
+        except AttributeError:
+            return False
+
+    return same
 
 
 def dump_request(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:

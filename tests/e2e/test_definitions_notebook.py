@@ -133,6 +133,43 @@ def test_definitions__local_module_and_its_edits(notebook, tmp_path):
     assert value(notebook, "view.map(lambda x: px_helper_a.scale(x), [3])") == "[3000]"
 
 
+def test_definitions__a_modules_function_that_was_sent_before(notebook, tmp_path):
+    """What is kept of a call, so that the next one is quick, is not kept too long."""
+    (tmp_path / "px_helper_d.py").write_text("FACTOR = 2\n")
+    module = tmp_path / "px_helper_c.py"
+    module.write_text(
+        "import px_helper_d\n"
+        "def scale(x): return x * px_helper_d.FACTOR\n"
+        "class Box:\n"
+        "    def __init__(self, n): self.n = scale(n)\n"
+    )
+    notebook.run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})").ok()
+    notebook.run("import importlib, px_helper_c, px_helper_d").ok()
+    notebook.run("lview = rc.load_balanced_view(); scale = px_helper_c.scale").ok()
+    calls = "[rc[0].apply_sync(scale, 5), lview.apply_sync(scale, 5), rc[1].apply_sync(scale, 5)]"
+    assert value(notebook, calls) == "[10, 10, 10]"
+    assert value(notebook, calls) == "[10, 10, 10]"
+    # a module that the function's module uses was edited, without being imported again here
+    (tmp_path / "px_helper_d.py").write_text("FACTOR = 30\n")
+    assert value(notebook, calls) == "[150, 150, 150]"
+    assert value(notebook, "px_helper_c.scale(5)") == "10"
+    # the function's own module was, and then was imported again
+    module.write_text("import px_helper_d\ndef scale(x): return -x * px_helper_d.FACTOR\n")
+    assert value(notebook, calls) == "[-150, -150, -150]"
+    notebook.run("importlib.reload(px_helper_d); importlib.reload(px_helper_c)").ok()
+    assert value(notebook, "rc[:].apply_sync(px_helper_c.scale, 5)") == "[-150, -150]"
+    # the old function is in no module any more: what is meant is that one, not its namesake
+    assert value(notebook, "[rc[0].apply_sync(scale, 5), scale(5)]") == "[150, 150]"
+    # a name that means something else now
+    notebook.run("px_helper_c.scale = lambda x: 'other'; other = px_helper_c.scale").ok()
+    assert value(notebook, "rc[:].apply_sync(other, 5)") == "['other', 'other']"
+    # a class of the notebook that was changed in place
+    notebook.run("class Early:\n    def __new__(cls): return 1").ok()
+    assert value(notebook, "rc[:].apply_sync(Early)") == "[1, 1]"
+    notebook.run("Early.__new__ = staticmethod(lambda cls: 2)").ok()
+    assert value(notebook, "rc[:].apply_sync(Early)") == "[2, 2]"
+
+
 def test_definitions__tracebacks_show_the_cells_lines(notebook):
     notebook.run("def inverse(x):\n    marker = 'here'\n    return 1 / x").ok()
     failed = notebook.run("view.map(inverse, [1, 0])")
