@@ -12,17 +12,9 @@ from typing import Any
 
 import processes
 from systems import PxParallel, System
+from work import nothing, plus_one, power
 
 MB = 1 << 20
-
-
-def nothing(*ignored: Any) -> None:
-    """What is applied."""
-
-
-def plus_one(array: Any) -> Any:
-    """A task with data each way."""
-    return array + 1
 
 
 class Clock:
@@ -128,11 +120,6 @@ def calls(system: System, n: int, clock: Clock) -> None:
                 5 if count == 32 else 1,
             )
     stop(system)
-
-
-def power(x: int) -> int:
-    """The tutorial's function; by name, as the standard library's pool takes no lambda."""
-    return x**10
 
 
 def tasks(system: System, clock: Clock) -> None:
