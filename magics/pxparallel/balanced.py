@@ -86,7 +86,10 @@ class LoadBalancedView(View):
             wanted = tasks if isinstance(tasks, Dependency) else Dependency(tasks)
         except TypeError:
             raise ValueError(f"Invalid dependency: {tasks!r}") from None
-        ids = self.client._results.task_ids(wanted)
+        own = self.client.session
+        ids = {one: n for one, n in wanted.numbers.items() if one.startswith(own)}
+        if len(ids) < len(wanted):
+            ids.update(self.client._results.task_ids(wanted.difference(ids)))
         self._terms[name] = [ids.get(msg_id, _UNKNOWN_TASK) for msg_id in sorted(wanted)]
         self._terms[f"{name}_rule"] = (
             (0 if wanted.all else _ANY)

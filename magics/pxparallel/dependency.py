@@ -97,7 +97,9 @@ class Dependency(set[str]):
         self.all = all
         self.success = success
         self.failure = failure
-        super().__init__(_ids(dependencies))
+        self.numbers: dict[str, int] = {}
+        """Numbers of tasks by id, of those that were given as results, in the client of each."""
+        super().__init__(_ids(dependencies, self.numbers))
 
     def check(self, completed: Iterable[str], failed: Iterable[str] = ()) -> bool:
         """True if the condition holds, when these have completed and those have failed."""
@@ -131,15 +133,24 @@ class Dependency(set[str]):
         }
 
 
-def _ids(dependencies: Any) -> list[str]:
+def _ids(dependencies: Any, numbers: dict[str, int]) -> list[str]:
     """Message ids of whatever names tasks: ids, AsyncResults, or lists of them."""
     if isinstance(dependencies, str):
         return [dependencies]
     if hasattr(dependencies, "msg_ids"):
-        return list(dependencies.msg_ids)
+        ids: list[str] = list(dependencies.msg_ids)
+        slots = getattr(dependencies, "_slots", ())
+        numbers.update(
+            (msg_id, task.id)
+            for msg_id, (task, _) in zip(ids, slots, strict=False)
+            if not task.fetched
+        )
+        return ids
+    if isinstance(dependencies, Dependency):
+        numbers.update(dependencies.numbers)
     found: list[str] = []
     for one in dependencies:
         if not isinstance(one, str) and not hasattr(one, "msg_ids"):
             raise TypeError(f"a task's id or AsyncResult is needed, not {type(one).__name__}")
-        found.extend(_ids(one))
+        found.extend(_ids(one, numbers))
     return found

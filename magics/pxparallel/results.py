@@ -118,14 +118,16 @@ class Results:
         ]
 
     def task_ids(self, wanted: set[str]) -> dict[str, int]:
-        """Numbers of tasks by message id, as far as they are known here."""
-        return {
-            msg: number
-            for _, tasks in self._calls
-            for msg_id, targets, number in tasks
-            for msg in slot_ids(msg_id, targets)
-            if msg in wanted
-        }
+        """Numbers of tasks by message id, as far as they are known here: the latest first."""
+        found: dict[str, int] = {}
+        for _, tasks in reversed(self._calls):
+            for msg_id, targets, number in tasks:
+                for msg in slot_ids(msg_id, targets):
+                    if msg in wanted:
+                        found[msg] = number
+            if len(found) == len(wanted):
+                break
+        return found
 
     def forget(self, results: list[Any]) -> None:
         """Know these no more; their ids stay in the history."""
