@@ -97,6 +97,11 @@ def test_balanced__after_and_follow(rc, view):
     assert second.started >= first.completed
     with view.temp_flags(follow=[first]):
         assert view.apply_async(lambda: 1).get_dict() == {first.engine_id: 1}
+    with view.temp_flags(after=[first.msg_ids[0], px.Dependency([second])]):
+        third = view.apply_async(lambda: 1)
+    assert third.get() == 1
+    with view.temp_flags(follow=[third.msg_ids[0]]):
+        assert view.apply_async(lambda: 1).get_dict() == {third.engine_id: 1}
     failed = view.apply_async(lambda: 1 / 0)
     failed.wait()
     with view.temp_flags(after=failed), pytest.raises(px.ImpossibleDependency):
