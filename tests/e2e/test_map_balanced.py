@@ -97,7 +97,7 @@ def test_balanced__after_and_follow(rc, view):
     assert second.started >= first.completed
     with view.temp_flags(follow=[first]):
         assert view.apply_async(lambda: 1).get_dict() == {first.engine_id: 1}
-    with view.temp_flags(after=[first.msg_ids[0], px.Dependency([second])]):
+    with view.temp_flags(after=px.Dependency([first.msg_ids[0], second])):
         third = view.apply_async(lambda: 1)
     assert third.get() == 1
     with view.temp_flags(follow=[third.msg_ids[0]]):
