@@ -65,13 +65,23 @@ static px_exit_status from_zombie(pid_t pid)
     return of_wait(status);
 }
 
-px_exit_status px_exit_status_of(int pidfd, pid_t pid)
+static px_exit_status from_pidfd(int pidfd)
 {
     struct pidfd_answer answer = {.mask = PIDFD_SAYS_EXIT};
     if (ioctl(pidfd, ASK_PIDFD(64), &answer) == 0 && (answer.mask & PIDFD_SAYS_EXIT) != 0) {
         return of_wait(answer.exit_code);
     }
-    return from_zombie(pid);
+    return (px_exit_status){PX_EXIT_UNKNOWN, 0};
+}
+
+px_exit_status px_exit_status_of(int pidfd, pid_t pid)
+{
+    px_exit_status status = from_pidfd(pidfd);
+    if (status.kind == PX_EXIT_UNKNOWN) {
+        status = from_zombie(pid);
+    }
+    // The pidfd tells once somebody has waited, the zombie until then; that may be just between.
+    return status.kind == PX_EXIT_UNKNOWN ? from_pidfd(pidfd) : status;
 }
 
 // --- memory --------------------------------------------------------------------------------------

@@ -33,8 +33,9 @@ def dying(watch, monkeypatch, new_kernel):
 def die(kernel, watch, code):
     """Run a cell that is the last one; the next kernel's first cell."""
     kernel.send(code)
-    kernel.manager.provisioner.process.wait(timeout=60)
+    # As front ends, which look every few seconds: until Linux 6.15 a cause is gone with the wait.
     wait_for(lambda: notes(watch), "the note is there")
+    kernel.manager.provisioner.process.wait(timeout=60)
     kernel.manager.restart_kernel(now=True)
     kernel.client.wait_for_ready(timeout=60)
     return kernel.run("1 + 1")
@@ -111,8 +112,8 @@ def test_it_is_told_on_the_terminal(watch, monkeypatch, tmp_path):
         "kernel = Kernel()\n"
         "wait_for(lambda: list(run.glob('.keep-*')), 'keeper')\n"
         "kernel.send('import os; os._exit(5)')\n"
-        "kernel.manager.provisioner.process.wait()\n"
         "wait_for(lambda: list(run.glob('.died-*')), 'note')\n"
+        "kernel.manager.provisioner.process.wait()\n"
         "kernel.manager.restart_kernel(now=True)\n"
         "kernel.client.wait_for_ready(timeout=60)\n"
         "kernel.close()\n"
