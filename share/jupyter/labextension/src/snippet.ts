@@ -19,6 +19,10 @@ export async function insertCode(panel: NotebookPanel, code: string, run: boolea
   }
   notebook.activeCell?.model.sharedModel.setSource(code);
   if (run) {
+    // A notebook that has just been made may still change its connection to the kernel; what is
+    // sent before it has settled is answered to nobody.
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session?.kernel?.info;
     await NotebookActions.run(notebook, panel.sessionContext);
   }
 }
