@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ Samples = dict[str, dict[str, list[float]]]
 OURS = "pxparallel"
 ALL = (OURS, "ipyparallel", "Dask", "Ray", "loky", "mpi4py", "ProcessPool")
 _NAMES = (OURS, "ipyparallel", "Dask", "Ray")
+PATIENCE = 300  # seconds for one life of a peer
 
 
 class Theme(NamedTuple):
@@ -97,29 +99,39 @@ class Bench:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=900,
+                timeout=None if system == OURS else PATIENCE,
             )
-            said, code = done.stdout + done.stderr, done.returncode
-        except (subprocess.TimeoutExpired, OSError) as error:
-            said, code = str(error), -1
+            shown, said, code = done.stdout, done.stderr, done.returncode
+        except subprocess.TimeoutExpired as late:
+            shown = (late.stdout or b"").decode()  # bytes, whatever was asked for
+            said, code = f"it was stopped after {PATIENCE} s", -1
+        except OSError as error:
+            shown, said, code = "", str(error), -1
         finally:
             processes.end_all(env[processes.MARK])  # nothing stays when a life ends in the middle
         if code != 0:
             if system == OURS:
-                raise RuntimeError(f"{theme.name} failed:\n{said}")
+                raise RuntimeError(f"{theme.name} failed:\n{shown}{said}")
             last = said.strip().splitlines()[-1:] or ["it said nothing"]
-            self.note(f"{system} is left out of '{theme.name}': {last[0][:200]}")
+            self.note(f"{system} did not get through '{theme.name}': {last[0][:200]}")
             self._out.add((system, theme.name))
-            return
-        answer = json.loads([line for line in done.stdout.splitlines() if line[:1] == "{"][-1])
-        for text in answer["notes"]:
-            self.note(f"{system}: {text}")
-        if count:
-            for figure, values in answer["figures"].items():
-                self.samples[figure][system] += values
+            count = True  # what it has shown is all that there will be
+        self.keep(system, shown, count)
 
-    def run(self, only: list[str]) -> None:
-        """Every theme, all its systems in turn, so that a slow minute is slow for all of them."""
+    def keep(self, system: str, shown: str, count: bool) -> None:
+        """The lines of a life."""
+        for line in shown.splitlines():
+            if line[:1] != "{" or line[-1:] != "}":
+                continue
+            told = json.loads(line)
+            if "note" in told:
+                self.note(f"{system}: {told['note']}")
+            elif count:
+                self.samples[told["figure"]][system].append(told["value"])
+
+    def run(self, only: list[str], after: Callable[[Bench], None]) -> None:
+        """Every theme, all its systems in turn, so that a slow minute is slow for all of them;
+        `after` each, whoever writes the results."""
         for theme in THEMES:
             if not wanted(only, theme.name, [t.name for t in THEMES]):
                 continue
@@ -130,6 +142,7 @@ class Bench:
                 for system in systems:
                     self.life(system, theme, number >= 0)
             print(f"cluster: {theme.name} done", file=sys.stderr)
+            after(self)
 
 
 def wanted(only: list[str], name: str, kind: list[str]) -> bool:
@@ -154,12 +167,18 @@ def environment(function: str) -> dict[str, str]:
     return env
 
 
-def measure(peers_python: Path, rounds: int, repeat: int, only: list[str]) -> Bench:
+def measure(
+    peers_python: Path,
+    rounds: int,
+    repeat: int,
+    only: list[str],
+    after: Callable[[Bench], None] = lambda bench: None,
+) -> Bench:
     """Run what is asked for."""
     # So that a run that is ended from outside ends its lives too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = Bench(peers_python, rounds, repeat)
-    bench.run(only)
+    bench.run(only, after)
     return bench
 
 

@@ -1,4 +1,4 @@
-"""One theme in one life of one system, from inside a fresh Python; prints the figures as JSON.
+"""One theme in one life of one system, from inside a fresh Python; prints each figure as JSON.
 
     python bench/drive.py SYSTEM THEME N REPEAT
 
@@ -9,7 +9,6 @@ and is ended by cluster.py if it does not end itself.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -45,7 +44,6 @@ def main(system: str, theme: str, n: int, repeat: int) -> None:
         os.environ["IPYTHONDIR"] = folder + "/ipython"
         clock = themes.Clock(mark, repeat)
         getattr(themes, theme)(SYSTEMS[system](Path(folder)), n, clock)
-    print(json.dumps({"figures": clock.figures, "notes": clock.notes}), flush=True)
     if system != pools.Mpi.name:  # whose processes wait for a proper end of this one
         os._exit(0)  # what a system leaves in its atexit is not ours to wait for
 

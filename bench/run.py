@@ -14,7 +14,6 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 
 import cluster
@@ -91,6 +90,54 @@ def section(title: str, samples: report.Samples, names: tuple[str, str], whole: 
     ]
 
 
+def heading(peers: Path) -> list[str]:
+    """What was measured, where and when."""
+    return [
+        "# Results",
+        "",
+        "Written by `make bench`. All systems in one run, in turn; medians. Smaller is better, but",
+        "for rates; a ratio below 1 means that ours is quicker, or smaller.",
+        "",
+        f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}",
+        f"- {machine()}",
+        f"- {versions(peers)}",
+    ]
+
+
+class Results:
+    """The page. It is written anew after each part, so that a run cut short leaves what it has."""
+
+    def __init__(self, head: list[str], output: Path | None) -> None:
+        self.head = head
+        self.output = output
+        self.kernel: list[str] = []
+        self.cluster: list[str] = []
+        self.notes: list[str] = []
+        self._bench_notes: list[str] = []
+
+    def add(self, bench: cluster.Bench, whole: bool) -> None:
+        """The cluster's part as far as it is."""
+        self.cluster = [
+            *section("Cluster", bench.samples, (cluster.OURS, "ipyparallel"), whole),
+            "",
+            "ProcessPool (`concurrent.futures.ProcessPoolExecutor`), loky and mpi4py run bare",
+            "Pythons without IPython, names or outputs: a floor.",
+        ]
+        self._bench_notes = bench.notes
+        self.write()
+
+    def text(self) -> str:
+        """All of it."""
+        notes = [f"load at the end {os.getloadavg()[0]:.1f}", *self.notes, *self._bench_notes]
+        last = ["", "## Notes", "", *(f"- {note}" for note in notes)]
+        return "\n".join([*self.head, *self.kernel, *self.cluster, *last])
+
+    def write(self) -> None:
+        """Into the file, if there is one."""
+        if self.output is not None:
+            self.output.write_text(self.text() + "\n")
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(
@@ -109,39 +156,19 @@ def main() -> None:
     )
     options = parser.parse_args()
     peers = options.peers_python.absolute()
-    began = datetime.datetime.now(datetime.UTC)
     only = [word for word in options.only if word not in ("kernel", "cluster")]
-    text = [
-        "# Results",
-        "",
-        "Written by `make bench`. All systems in one run, in turn; medians. Smaller is better, but",
-        "for rates; a ratio below 1 means that ours is quicker, or smaller.",
-        "",
-        f"- {began:%Y-%m-%d %H:%M} UTC, commit {commit()}",
-        f"- {machine()}",
-        f"- {versions(peers)}",
-    ]
-    notes: list[str] = []
+    results = Results(heading(peers), None if options.only else options.output)
     if not options.only or "kernel" in options.only:
         all_subjects = kernel.subjects(peers)
         cells = kernel.measure(all_subjects, options.rounds, 10)
         asked, notes = kernel_requests.measure(all_subjects, options.rounds)
-        text += section("Kernel", merged(cells, asked), ("pxkernel", "ipykernel"), True)
+        results.kernel = section("Kernel", merged(cells, asked), ("pxkernel", "ipykernel"), True)
+        results.notes = notes
+        results.write()
     if not options.only or "cluster" in options.only or only:
-        bench = cluster.measure(peers, max(1, options.rounds - 2), 100, only)
-        notes += bench.notes
-        names = (cluster.OURS, "ipyparallel")
-        text += section("Cluster", bench.samples, names, not only)
-        text += [
-            "",
-            "ProcessPool (`concurrent.futures.ProcessPoolExecutor`), loky and mpi4py run bare",
-            "Pythons without IPython, names or outputs: a floor.",
-        ]
-    text += ["", "## Notes", "", f"- load at the end {os.getloadavg()[0]:.1f}"]
-    text += [f"- {note}" for note in notes]
-    if not options.only:
-        options.output.write_text("\n".join(text) + "\n")
-    print("\n".join(text), file=sys.stdout)
+        rounds = max(1, options.rounds - 2)
+        cluster.measure(peers, rounds, 100, only, lambda bench: results.add(bench, not only))
+    print(results.text())
 
 
 if __name__ == "__main__":
