@@ -14,6 +14,73 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// --- which engines ------------------------------------------------------------------------------
+
+// next_id reads an id of a list; *at is then at the next one, NULL after the last. False when it is
+// none.
+static bool next_id(const char **at, long long *ret_id)
+{
+    char id[16];
+    size_t length = strcspn(*at, ",");
+    if (length >= sizeof(id)) {
+        return false;
+    }
+    memcpy(id, *at, length);
+    id[length] = '\0';
+    *at = (*at)[length] == ',' ? *at + length + 1 : NULL;
+    return px_parse_number(id, 0, UINT32_MAX, ret_id) == PX_OK;
+}
+
+// put_engines writes "engines": "all" or the list of --engines, or "set"; false when that is not
+// one.
+static bool put_engines(const px_cli *cli, px_jsonw *w)
+{
+    if (cli->set != NULL) {
+        px_jsonw_key_string(w, "set", cli->set);
+        return cli->engines == NULL;
+    }
+    px_jsonw_key(w, "engines");
+    if (cli->engines == NULL || strcmp(cli->engines, "all") == 0) {
+        px_jsonw_string(w, "all");
+        return true;
+    }
+    px_jsonw_array(w);
+    long long id;
+    const char *at = cli->engines;
+    while (at != NULL) {
+        if (!next_id(&at, &id)) {
+            return false;
+        }
+        px_jsonw_int(w, id);
+    }
+    px_jsonw_end_array(w);
+    return true;
+}
+
+static int bad_engines(const px_cli *cli)
+{
+    return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_USAGE,
+                                          .code = "bad-engines",
+                                          .message = "--engines needs ids such as 0,3, or all, "
+                                                     "and excludes --set"});
+}
+
+// ask sends one request; prints the problem when it is refused.
+static int ask(const px_cli *cli, px_talk *talk, const char *msg_type, const px_buf *content)
+{
+    PX_AUTO(px_json) answer = NULL;
+    px_error error = {0};
+    px_err err = px_talk_ask(talk, msg_type, px_buf_slice(content), &answer, &error);
+    if (err == PX_OK) {
+        return PX_EXIT_OK;
+    }
+    return px_cli_fail(cli, &(px_problem){.exit_code = err == PX_EINVAL     ? PX_EXIT_USAGE
+                                                       : err == PX_ETIMEOUT ? PX_EXIT_TIMEOUT
+                                                                            : PX_EXIT_OTHER,
+                                          .code = err == PX_EINVAL ? "refused" : "no-answer",
+                                          .message = error.text});
+}
+
 // --- stop ----------------------------------------------------------------------------------------
 
 // wait_end waits for a process by its pidfd; false when the time is over.
@@ -127,12 +194,87 @@ static void stop_each(void *context, const char *name)
     }
 }
 
+// --- stopping engines ----------------------------------------------------------------------------
+
+// named tells if the list of --engines, read already, has an id.
+static bool named(const char *list, int64_t id)
+{
+    long long one = -1;
+    const char *at = list;
+    if (strcmp(list, "all") == 0) {
+        return true;
+    }
+    while (at != NULL && next_id(&at, &one)) {
+        if (one == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// still_there counts the engines of --set or --engines that a status lists.
+static size_t still_there(const px_json *status, const px_cli *cli)
+{
+    const px_json *engines = px_json_get(status, "engines");
+    size_t n = 0;
+    for (size_t i = 0; i < px_json_length(engines); i++) {
+        const px_json *engine = px_json_item(engines, i);
+        n += cli->set != NULL ? strcmp(px_json_string(engine, "set", ""), cli->set) == 0
+                              : named(cli->engines, px_json_int(engine, "id", -1));
+    }
+    return n;
+}
+
+// wait_gone returns when none of the engines is listed any more.
+static int wait_gone(const px_cli *cli, px_talk *talk)
+{
+    px_error error = {0};
+    px_ns until = px_now() + (px_ns)cli->timeout_ms * PX_NS_PER_MS;
+    px_err err = PX_OK;
+    while (err == PX_OK) {
+        PX_AUTO(px_json) status = NULL;
+        PX_AUTO(px_message) news = NULL;
+        err = px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error);
+        if (err == PX_OK && still_there(status, cli) == 0) {
+            return px_print_status(cli, talk);
+        }
+        px_ns now = px_now();
+        err = err != PX_OK ? err
+              : now >= until
+                  ? PX_ETIMEOUT
+                  : px_talk_next(talk, (int)((until - now) / PX_NS_PER_MS) + 1, &news, &error);
+    }
+    return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_TIMEOUT,
+                                          .code = "time-out",
+                                          .message = "the engines have not ended yet"});
+}
+
+static int stop_engines(const px_cli *cli)
+{
+    px_cluster_file file;
+    PX_AUTO(px_talk) talk = NULL;
+    PX_AUTO_BUF content = {0};
+    px_jsonw w = px_jsonw_to(&content);
+    px_jsonw_object(&w);
+    if (cli->all || !put_engines(cli, &w)) {
+        return bad_engines(cli);
+    }
+    px_jsonw_key_bool(&w, "scale", true);
+    px_jsonw_end_object(&w);
+    int code = px_reach(cli, &file, &talk);
+    code = code == PX_EXIT_OK ? ask(cli, talk, "shutdown_request", &content) : code;
+    return code == PX_EXIT_OK ? wait_gone(cli, talk) : code;
+}
+
 int px_command_stop(const px_cli *cli)
 {
     PX_AUTO_BUF out = {0};
     px_jsonw w = px_jsonw_to(&out);
     stop_all all = {.cli = cli, .w = &w};
     px_error error = {0};
+    if (cli->engines != NULL || cli->set != NULL) {
+        return stop_engines(cli);
+    }
     if (!cli->all) {
         return stop_one(cli);
     }
@@ -152,61 +294,7 @@ int px_command_stop(const px_cli *cli)
     return all.worst;
 }
 
-// --- engines -------------------------------------------------------------------------------------
-
-// put_engines writes "engines": "all" or the list of --engines; false when that is not one.
-static bool put_engines(const px_cli *cli, px_jsonw *w)
-{
-    px_jsonw_key(w, "engines");
-    if (cli->engines == NULL || strcmp(cli->engines, "all") == 0) {
-        px_jsonw_string(w, "all");
-        return true;
-    }
-    px_jsonw_array(w);
-    for (const char *at = cli->engines;; at++) {
-        char id[16];
-        long long number;
-        size_t length = strcspn(at, ",");
-        if (length >= sizeof(id)) {
-            return false;
-        }
-        memcpy(id, at, length);
-        id[length] = '\0';
-        if (px_parse_number(id, 0, UINT32_MAX, &number) != PX_OK) {
-            return false;
-        }
-        px_jsonw_int(w, number);
-        at += length;
-        if (*at == '\0') {
-            break;
-        }
-    }
-    px_jsonw_end_array(w);
-    return true;
-}
-
-static int bad_engines(const px_cli *cli)
-{
-    return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_USAGE,
-                                          .code = "bad-engines",
-                                          .message = "--engines needs ids such as 0,3, or all"});
-}
-
-// ask sends one request; prints the problem when it is refused.
-static int ask(const px_cli *cli, px_talk *talk, const char *msg_type, const px_buf *content)
-{
-    PX_AUTO(px_json) answer = NULL;
-    px_error error = {0};
-    px_err err = px_talk_ask(talk, msg_type, px_buf_slice(content), &answer, &error);
-    if (err == PX_OK) {
-        return PX_EXIT_OK;
-    }
-    return px_cli_fail(cli, &(px_problem){.exit_code = err == PX_EINVAL     ? PX_EXIT_USAGE
-                                                       : err == PX_ETIMEOUT ? PX_EXIT_TIMEOUT
-                                                                            : PX_EXIT_OTHER,
-                                          .code = err == PX_EINVAL ? "refused" : "no-answer",
-                                          .message = error.text});
-}
+// --- changing, signalling -----------------------------------------------------------------------
 
 int px_command_scale(const px_cli *cli)
 {
@@ -214,14 +302,18 @@ int px_command_scale(const px_cli *cli)
     PX_AUTO(px_talk) talk = NULL;
     PX_AUTO_BUF content = {0};
     px_jsonw w = px_jsonw_to(&content);
-    if (cli->n < 0) {
+    if ((cli->n < 0) == (cli->add == 0) || (cli->set != NULL && cli->add == 0)) {
         return px_cli_fail(cli, &(px_problem){.exit_code = PX_EXIT_USAGE,
                                               .code = "bad-n",
                                               .message = "scale needs the number of engines: "
-                                                         "`pxcluster scale NAME -n 4`"});
+                                                         "`pxcluster scale NAME -n 4`, or --add 2 "
+                                                         "and what --set they are"});
     }
     px_jsonw_object(&w);
-    px_jsonw_key_int(&w, "n", cli->n);
+    px_jsonw_key_int(&w, cli->add > 0 ? "add" : "n", cli->add > 0 ? cli->add : cli->n);
+    if (cli->set != NULL) {
+        px_jsonw_key_string(&w, "set", cli->set);
+    }
     px_jsonw_end_object(&w);
     int code = px_reach(cli, &file, &talk);
     code = code == PX_EXIT_OK ? ask(cli, talk, "scale_request", &content) : code;

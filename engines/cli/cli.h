@@ -28,11 +28,12 @@ typedef struct px_cli {
     bool name_given, json, all, no_wait, until_stdin_closes, restart;
     long long n;      // -1: not given
     long long engine; // -1: not given
+    long long add;    // engines; 0: not given
     long long tail;   // lines
     long long timeout_ms;
-    long long attach;                             // 0: not given
-    const char *cwd, *preload, *signal, *engines; // NULL: not given
-    char *for_controller[16];                     // options and values that are the controller's
+    long long attach;                                   // 0: not given
+    const char *cwd, *preload, *signal, *engines, *set; // NULL: not given
+    char *for_controller[24]; // options and values that are the controller's
     size_t n_for_controller;
 } px_cli;
 
@@ -89,6 +90,8 @@ void px_show_text(const px_json *status);
 void px_show_lost(const px_cluster_file *file, px_jsonw *w);
 void px_show_host(px_jsonw *w);
 
+// px_print_status prints the cluster as it is; gives the exit code.
+int px_print_status(const px_cli *cli, px_talk *talk);
 // px_wait_running waits until the cluster is what it should be and prints it; shows progress on a
 // terminal. Gives the exit code.
 int px_wait_running(const px_cli *cli, px_talk *talk);

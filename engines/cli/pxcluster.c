@@ -21,13 +21,16 @@ typedef struct cli_command {
 static const cli_command commands[] = {
     {"start", px_command_start,
      "[NAME] [-n N] [--attach PID] [--no-wait] [--timeout S] [--cwd DIR] [--preload MODULES]\n"
-     "       [--restart] [--results none|memory|disk]\n"
+     "       [--restart] [--results none|memory|disk] [--set ID]\n"
      "       [--ip ADDRESS [--port N] [--location LIST] [--lease S]]\n"
      "       [--engines HOW [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
      "       [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]]",
      "Starts a cluster in the background and waits until its engines are ready.\n"
      "\n"
-     "  -n N               engines (default: as many as cores can be used here)\n"
+     "  -n N               engines (default: as many as cores can be used here); with 0 there is "
+     "only\n"
+     "                     the controller, and `scale` or `join` bring engines\n"
+     "  --set ID           what the set of these engines is called (default: default)\n"
      "  --attach PID       the cluster ends when process PID ends (default: it stays until "
      "stopped)\n"
      "  --no-wait          return as soon as the controller runs\n"
@@ -60,7 +63,7 @@ static const cli_command commands[] = {
      "\n"
      "  pxcluster start -n 4\n"
      "  pxcluster start sweep -n 16 --preload numpy,scipy\n",
-     "nawtcpriPLleSRxMQbFK"},
+     "nawtcpriPLleSRxMQbFKG"},
     {"join", px_command_join, "[NAME | FILE | -] [-n N] [--preload MODULES] [--timeout S]",
      "Lends this machine to a cluster: N engines are started here, until the cluster or this "
      "command\n"
@@ -70,30 +73,36 @@ static const cli_command commands[] = {
      "\n"
      "  pxcluster join ./cluster.json -n 8\n",
      "npt"},
-    {"stop", px_command_stop, "[NAME | --all] [--timeout S]",
+    {"stop", px_command_stop, "[NAME | --all] [--engines 0,3 | --set ID] [--timeout S]",
      "Ends a cluster and waits until no process of it is left. Engines are asked to end, after a\n"
      "second sent SIGTERM, then SIGKILL.\n"
      "\n"
-     "  --all              every cluster of this user\n",
-     "At"},
+     "  --all              every cluster of this user\n"
+     "  --engines LIST     only these engines; the cluster goes on without them\n"
+     "  --set ID           only the engines of this set\n",
+     "AteG"},
     {"list", px_command_list, "",
      "Lists this user's clusters. What dead ones have left behind is removed.\n", ""},
     {"status", px_command_status, "[NAME]", "Shows a cluster and each of its engines.\n", ""},
-    {"scale", px_command_scale, "[NAME] -n N [--no-wait] [--timeout S]",
+    {"scale", px_command_scale, "[NAME] -n N | --add N [--set ID] [--no-wait] [--timeout S]",
      "Changes the number of engines. More are started; of too many, idle ones go first, those "
      "with\n"
      "the highest ids. Dead engines are replaced under new ids.\n"
      "\n"
+     "  --add N            N more than there are wanted now\n"
+     "  --set ID           what the set of these is called; stop, restart and signal take it as "
+     "one\n"
+     "\n"
      "  pxcluster scale sweep -n 8\n",
-     "nwt"},
-    {"restart", px_command_restart, "[NAME] [--engines 0,3] [--no-wait] [--timeout S]",
+     "nwtmG"},
+    {"restart", px_command_restart, "[NAME] [--engines 0,3 | --set ID] [--no-wait] [--timeout S]",
      "Replaces engines by fresh ones, all or those named, dead or alive. New engines have new "
      "ids.\n",
-     "ewt"},
-    {"interrupt", px_command_signal, "[NAME] [--engines 0,3]",
-     "Interrupts what engines are running, like the stop button of a notebook.\n", "e"},
-    {"signal", px_command_signal, "[NAME] --signal SIGUSR1 [--engines 0,3]",
-     "Sends a signal to engines; SIGINT interrupts what they run.\n", "es"},
+     "ewtG"},
+    {"interrupt", px_command_signal, "[NAME] [--engines 0,3 | --set ID]",
+     "Interrupts what engines are running, like the stop button of a notebook.\n", "eG"},
+    {"signal", px_command_signal, "[NAME] --signal SIGUSR1 [--engines 0,3 | --set ID]",
+     "Sends a signal to engines; SIGINT interrupts what they run.\n", "esG"},
     {"logs", px_command_logs, "[NAME] [--engine K] [--tail N]",
      "Prints the log of the controller or of an engine. An engine's is what it wrote to its own\n"
      "stdout and stderr, outside of cells.\n"
@@ -169,6 +178,8 @@ static const struct option options[] = {{"n", required_argument, NULL, 'n'},
                                         {"restart", no_argument, NULL, 'r'},
                                         {"results", required_argument, NULL, 'K'},
                                         {"all", no_argument, NULL, 'A'},
+                                        {"add", required_argument, NULL, 'm'},
+                                        {"set", required_argument, NULL, 'G'},
                                         {"engines", required_argument, NULL, 'e'},
                                         {"engine", required_argument, NULL, 'k'},
                                         {"tail", required_argument, NULL, 'T'},
@@ -233,7 +244,12 @@ static bool read_option(px_cli *cli, int option)
     long long seconds = 0;
     switch (option) {
     case 'n':
-        return number(cli, "-n", strcmp(cli->command, "scale") == 0 ? 0 : 1, 4096, &cli->n);
+        return number(cli, "-n", strcmp(cli->command, "join") == 0 ? 1 : 0, 4096, &cli->n);
+    case 'm':
+        return number(cli, "--add", 1, 4096, &cli->add);
+    case 'G':
+        cli->set = optarg;
+        return strcmp(cli->command, "start") != 0 || hand_on(cli, "--set");
     case 'a':
         return number(cli, "--attach", 1, INT32_MAX, &cli->attach);
     case 't':

@@ -6,6 +6,7 @@
 // by listening to it as any client would.
 
 #include "../launch/host.h"
+#include "../launch/spec.h"
 #include "cli.h"
 
 #include "px/id.h"
@@ -115,7 +116,7 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
 {
     char n[16], attach[16], status[8];
     int line[2];
-    char *argv[32] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
+    char *argv[40] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
     size_t argc = 7;
     (void)snprintf(n, sizeof(n), "%lld", cli->n);
     (void)snprintf(attach, sizeof(attach), "%lld", cli->attach);
@@ -170,7 +171,7 @@ static void show_progress(const px_json *cluster, bool last)
     }
 }
 
-static int print_status(const px_cli *cli, px_talk *talk)
+int px_print_status(const px_cli *cli, px_talk *talk)
 {
     PX_AUTO(px_json) status = NULL;
     px_error error = {0};
@@ -202,7 +203,7 @@ static int outcome(const px_cli *cli, px_talk *talk, const px_json *cluster)
     const char *state = px_json_string(cluster, "state", "");
     const px_json *error = px_json_get(cluster, "error");
     if (strcmp(state, "running") == 0) {
-        return print_status(cli, talk);
+        return px_print_status(cli, talk);
     }
     char message[320];
     (void)snprintf(
@@ -267,7 +268,7 @@ int px_wait_running(const px_cli *cli, px_talk *talk)
     }
     const px_json *cluster = px_json_get(status, "cluster");
     if (settled(cluster) || cli->no_wait) {
-        return cli->no_wait ? print_status(cli, talk) : outcome(cli, talk, cluster);
+        return cli->no_wait ? px_print_status(cli, talk) : outcome(cli, talk, cluster);
     }
     show_progress(cluster, false);
     PX_AUTO(px_json) last = NULL; // news of the cluster
@@ -367,6 +368,18 @@ static int check(const px_cli *cli, char program[PATH_MAX])
     return PX_EXIT_OK;
 }
 
+// default_number is how many engines are started where -n is not given: an ssh list says it itself.
+static long long default_number(const px_cli *cli)
+{
+    px_launch_spec spec = {0};
+    long long listed = 0;
+    if (cli->engines != NULL && px_launch_parse(cli->engines, &spec, NULL) == PX_OK) {
+        listed = px_launch_total(&spec);
+        px_launch_done(&spec);
+    }
+    return listed > 0 ? listed : (long long)px_host_cores();
+}
+
 int px_command_start(const px_cli *given)
 {
     char program[PATH_MAX], text[2048];
@@ -375,9 +388,8 @@ int px_command_start(const px_cli *given)
     px_cli cli = *given;
     PX_AUTO(px_json) line = NULL;
     PX_AUTO(px_talk) talk = NULL;
-    if (cli.n < 0) { // an ssh list says it itself
-        bool listed = cli.engines != NULL && strncasecmp(cli.engines, "ssh:", 4) == 0;
-        cli.n = listed ? 0 : (long long)px_host_cores();
+    if (cli.n < 0) {
+        cli.n = default_number(&cli);
     }
     int code = check(&cli, program);
     if (code != PX_EXIT_OK) {

@@ -77,6 +77,7 @@ typedef struct px_tally_block {
 struct px_controller {
     // given
     const char *name, *preload;
+    const char *set;           // the name of the engine set of the first n
     const char *ip, *location; // of the door to the network; NULL: none, or as ip says
     uint16_t port;
     uint32_t lease_s;

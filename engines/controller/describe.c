@@ -66,6 +66,9 @@ void px__describe_seat(const px_controller *controller, const px_seat *seat, px_
     numbers_of(controller, seat, w);
     exit_of(seat, w);
     const px_engine *engine = px_roster_find(controller->roster, seat->id);
+    if (engine != NULL) {
+        px_jsonw_key_string(w, "set", engine->set);
+    }
     if (engine != NULL && engine->replaces >= 0) {
         px_jsonw_key_int(w, "replaces", engine->replaces);
     }

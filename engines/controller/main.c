@@ -34,7 +34,7 @@ static const char help[] =
     "                    [--ip ADDRESS] [--port N] [--location ADDRESSES] [--lease S]\n"
     "                    [--engines LAUNCHER] [--ssh COMMAND] [--remote-engine PATH] [--tunnel]\n"
     "                    [--mpi COMMAND] [--queue Q] [--account A] [--template FILE]\n"
-    "                    [--restart] [--results none|memory|disk] [--status-fd FD]\n"
+    "                    [--restart] [--results none|memory|disk] [--set NAME] [--status-fd FD]\n"
     "\n"
     "Runs one cluster until it is told to stop: listens for clients, starts N engines and\n"
     "carries what they say to each other. `pxcluster start` runs it for you, in the background.\n"
@@ -45,6 +45,7 @@ static const char help[] =
     "  --cwd DIR          working directory of the engines (default: this one)\n"
     "  --preload MODULES  modules to import before engines are forked, comma separated\n"
     "  --restart          start a new engine in place of one that dies\n"
+    "  --set NAME         what the set of these engines is called (default: default)\n"
     "  --ip ADDRESS       listen for clients and engines of other hosts on this address of ours,\n"
     "                     or on all with \"*\" (default: not at all)\n"
     "  --port N           on this port (default: a free one)\n"
@@ -187,6 +188,9 @@ static bool read_option(px_controller *controller, int option, const char *text)
     case 'r':
         controller->restart = true;
         return true;
+    case 'G':
+        controller->set = text;
+        return true;
     case 'E':
     case 'S':
     case 'R':
@@ -229,6 +233,7 @@ static int read_options(px_controller *controller, int argc, char **argv)
                                             {"preload", required_argument, NULL, 'p'},
                                             {"restart", no_argument, NULL, 'r'},
                                             {"results", required_argument, NULL, 'K'},
+                                            {"set", required_argument, NULL, 'G'},
                                             {"status-fd", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"mpi", required_argument, NULL, 'M'},
@@ -432,9 +437,6 @@ static px_err set_launcher(px_controller *controller, px_error *reterr)
         return PX_OK;
     }
     controller->batch = px_batch_find(controller->launcher.name);
-    if (controller->n == 0 && controller->launcher.kind == PX_LAUNCH_SSH) {
-        controller->n = px_launch_total(&controller->launcher);
-    }
     if (controller->ip == NULL) {
         controller->ip = controller->tunnel ? "127.0.0.1" : "*";
     }
@@ -504,16 +506,15 @@ static px_err start(px_controller *controller, px_error *reterr)
     PX_TRY(watch_owner(controller, reterr));
     PX_TRY(px__files_open(controller, reterr));
     px_log_setup(PX_LOG_INFO, 2);
-    if (controller->launcher.kind == PX_LAUNCH_LOCAL) {
-        PX_TRY(px__zygote_start(controller, reterr));
+    if (controller->launcher.kind == PX_LAUNCH_LOCAL && controller->n > 0) {
+        PX_TRY(px__zygote_start(controller, reterr)); // else with the first engine
     }
     PX_TRY(watch_signals(controller));
     PX_TRY(make_parts(controller, reterr));
     controller->file.n = controller->n;
     px__nests_start(controller);
     PX_TRY(px_cluster_file_write(&controller->file, reterr));
-    px_roster_scale(controller->roster, px_now(), controller->n, px__engine_busy, controller,
-                    &orders);
+    px_roster_add(controller->roster, px_now(), controller->n, controller->set, &orders);
     px__carry_out(controller, &orders);
     return PX_OK;
 }
@@ -594,6 +595,7 @@ int main(int argc, char **argv)
     }
     controller->name = PX_CLUSTER_DEFAULT;
     controller->n = 1;
+    controller->set = PX_SET_DEFAULT;
     controller->lease_s = PX_LEASE_S;
     controller->next_client = 1;
     controller->status_fd = controller->lock_fd = controller->signal_fd = controller->owner_fd =

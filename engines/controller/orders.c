@@ -467,8 +467,9 @@ static char **zygote_environment(const px_controller *controller, char own[5][40
                                         "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
                                         "VECLIB_MAXIMUM_THREADS"};
     size_t n = 0, total = 0;
-    unsigned engines = controller->n > 0 ? controller->n : 1;
-    unsigned threads = px_host_cores() / engines;
+    unsigned wanted = controller->roster != NULL ? px_roster_wanted(controller->roster) : 0;
+    unsigned engines = controller->n > wanted ? controller->n : wanted;
+    unsigned threads = px_host_cores() / (engines > 0 ? engines : 1);
     while (environ[total] != NULL) {
         total++;
     }

@@ -72,11 +72,41 @@ static void no_engine(px_call *call, int64_t id, bool known)
     refuse(call, "NoSuchEngine", PX_ENOENT, text);
 }
 
-// choose reads "engines": "all", one id, or a list. dead_too: the dead ones may be named as well.
+// choose_set takes the engines of a set that are not on their way out. dead_too: also the dead.
+static bool choose_set(px_call *call, const char *set, bool dead_too, px_choice *ret_choice)
+{
+    const px_roster *roster = call->controller->roster;
+    size_t kept = 0, n = px_roster_count(roster);
+    uint32_t *ids = calloc(n + 1, sizeof(*ids));
+    for (size_t i = 0; ids != NULL && i < n; i++) {
+        const px_engine *engine = px_roster_at(roster, i);
+        bool good =
+            living(call->controller, engine->id) || (dead_too && engine->state == PX_ENGINE_DEAD);
+        if (good && strcmp(engine->set, set) == 0) {
+            ids[kept++] = engine->id;
+        }
+    }
+    if (ids == NULL || kept == 0) {
+        char text[128];
+        (void)snprintf(text, sizeof(text), "there is no engine set \"%.*s\"", PX_SET_SIZE, set);
+        refuse(call, "KeyError", PX_ENOENT, ids == NULL ? "the controller is out of memory" : text);
+        free(ids);
+        return false;
+    }
+    *ret_choice = (px_choice){.ids = ids, .n = kept};
+    return true;
+}
+
+// choose reads "engines": "all", one id, or a list; or "set". dead_too: the dead ones may be named
+// as well.
 static bool choose(px_call *call, bool dead_too, px_choice *ret_choice)
 {
     const px_json *engines = px_json_get(call->content, "engines");
     const px_roster *roster = call->controller->roster;
+    const char *set = px_json_string(call->content, "set", NULL);
+    if (set != NULL) {
+        return choose_set(call, set, dead_too, ret_choice);
+    }
     bool all = engines == NULL || px_json_is_null(engines) ||
                strcmp(px_json_as_string(engines, ""), "all") == 0;
     bool one = engines != NULL && px_json_is_int(engines);
@@ -287,16 +317,47 @@ static void shutdown_request(px_call *call)
     if (!choose(call, true, &choice)) {
         return;
     }
-    for (size_t i = 0; i < choice.n; i++) {
+    bool fewer = px_json_bool(call->content, "scale", false);
+    if (fewer) {
+        px__fail(call->controller, "", "", "", "");
+        px_roster_dismiss(call->controller->roster, px_now(), choice.ids, choice.n, &orders);
+    }
+    for (size_t i = 0; i < choice.n && !fewer; i++) {
         px_roster_leave(call->controller->roster, px_now(), choice.ids[i], &orders);
     }
     px__carry_out(call->controller, &orders);
     free(choice.ids);
 }
 
+// add_engines is scale_request with "add" in place of "n".
+static void add_engines(px_call *call, int64_t more)
+{
+    px_orders orders = {0};
+    char text[128];
+    const char *set = px_json_string(call->content, "set", PX_SET_DEFAULT);
+    int64_t most = PX_MOST_ENGINES - (int64_t)px_roster_wanted(call->controller->roster);
+    if (more < 1 || more > most) {
+        (void)snprintf(text, sizeof(text), "\"add\" must be a number from 1 to %lld",
+                       (long long)most);
+        refuse(call, "ValueError", PX_EINVAL, text);
+    } else if (set[0] == '\0' || strlen(set) >= PX_SET_SIZE) {
+        (void)snprintf(text, sizeof(text), "the name of an engine set has 1 to %d bytes",
+                       PX_SET_SIZE - 1);
+        refuse(call, "ValueError", PX_EINVAL, text);
+    } else {
+        px__fail(call->controller, "", "", "", "");
+        px_roster_add(call->controller->roster, px_now(), (uint32_t)more, set, &orders);
+        px__carry_out(call->controller, &orders);
+    }
+}
+
 static void scale_request(px_call *call)
 {
     px_orders orders = {0};
+    if (px_json_get(call->content, "add") != NULL) {
+        add_engines(call, px_json_int(call->content, "add", -1));
+        return;
+    }
     int64_t n = px_json_int(call->content, "n", -1);
     char text[128];
     if (n < 0 || n > PX_MOST_ENGINES) {

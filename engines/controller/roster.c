@@ -47,6 +47,7 @@ px_err px_roster_new(const px_roster_limits *limits, px_roster **ret_roster)
     }
     roster->limits = *limits;
     roster->told = PX_CLUSTER_RUNNING; // with the none that are wanted
+    roster->told_wanted = UINT32_MAX;  // not even that was said yet
     *ret_roster = roster;
     return PX_OK;
 }
@@ -201,7 +202,8 @@ static void forget_dead(px_roster *roster, px_orders *orders)
     }
 }
 
-static void spawn(px_roster *roster, px_ns now, int64_t replaces, px_orders *orders)
+static void spawn(px_roster *roster, px_ns now, int64_t replaces, const char *set,
+                  px_orders *orders)
 {
     if (roster->n == roster->capacity) {
         size_t capacity = roster->capacity == 0 ? 16 : roster->capacity * 2;
@@ -221,6 +223,7 @@ static void spawn(px_roster *roster, px_ns now, int64_t replaces, px_orders *ord
     engine->id = roster->next_id++;
     engine->exit = (px_exit){.signal = -1, .code = -1};
     engine->replaces = replaces;
+    memcpy(engine->set, set, strnlen(set, sizeof(engine->set) - 1)); // the rest is zero
     roster->engines[roster->n++] = engine;
     become(engine, now, PX_ENGINE_SPAWNED, "ordered", orders);
     engine->deadline = roster->limits.registration != 0 ? now + roster->limits.registration : 0;
@@ -294,7 +297,7 @@ static void die(px_roster *roster, px_engine *engine, px_ns now, const char *cau
     if (engine->asked) {
         forget(roster, engine->id, orders);
     } else if (may_replace(roster, engine, now)) {
-        spawn(roster, now, engine->id, orders);
+        spawn(roster, now, engine->id, engine->set, orders);
         forget_oldest_dead(roster, orders);
     }
 }
@@ -328,7 +331,42 @@ void px_roster_scale(px_roster *roster, px_ns now, uint32_t n, px_engine_busy *b
         (void)let_go(roster, now, rest, NULL, NULL, orders);
     }
     for (; have < n && !orders->failed; have++) {
-        spawn(roster, now, -1, orders);
+        spawn(roster, now, -1, PX_SET_DEFAULT, orders);
+    }
+    conclude(roster, orders);
+}
+
+void px_roster_add(px_roster *roster, px_ns now, uint32_t n, const char *set, px_orders *orders)
+{
+    if (roster->stopping) {
+        return;
+    }
+    roster->wanted += n;
+    for (uint32_t i = 0; i < n && !orders->failed; i++) {
+        spawn(roster, now, -1, set, orders);
+    }
+    conclude(roster, orders);
+}
+
+void px_roster_dismiss(px_roster *roster, px_ns now, const uint32_t *ids, size_t n,
+                       px_orders *orders)
+{
+    if (roster->stopping) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        px_engine *engine = find(roster, ids[i]);
+        if (engine == NULL || engine->state == PX_ENGINE_LEAVING) {
+            continue; // it does not count any more
+        }
+        bool counts = staying(engine);
+        if (alive(engine)) {
+            leave(roster, engine, now, "dismissed", orders);
+        } else {
+            forget(roster, engine->id, orders);
+        }
+        // A dead one may have been made up for already.
+        roster->wanted -= counts || count_staying(roster) < roster->wanted;
     }
     conclude(roster, orders);
 }
@@ -416,20 +454,27 @@ void px_roster_restart(px_roster *roster, px_ns now, const uint32_t *ids, size_t
     if (roster->stopping) {
         return;
     }
-    for (size_t i = roster->n; i > 0; i--) {
-        px_engine *engine = roster->engines[i - 1];
+    uint32_t end = roster->next_id; // those from here on are new
+    for (size_t i = 0; i < roster->n && roster->engines[i]->id < end;) {
+        px_engine *engine = roster->engines[i];
+        char set[PX_SET_SIZE];
         bool chosen = ids == NULL;
         for (size_t k = 0; k < n && !chosen; k++) {
             chosen = ids[k] == engine->id;
         }
+        memcpy(set, engine->set, sizeof(set));
+        i += !chosen || alive(engine);
         if (chosen && alive(engine)) {
             leave(roster, engine, now, "restarted", orders);
         } else if (chosen) {
             forget(roster, engine->id, orders);
         }
+        if (chosen && count_staying(roster) < roster->wanted) {
+            spawn(roster, now, -1, set, orders);
+        }
     }
     for (size_t have = count_staying(roster); have < roster->wanted && !orders->failed; have++) {
-        spawn(roster, now, -1, orders);
+        spawn(roster, now, -1, PX_SET_DEFAULT, orders);
     }
     conclude(roster, orders);
 }

@@ -68,6 +68,11 @@ typedef struct px_exit {
     int code;
 } px_exit;
 
+// Engines that were started together form a set, which can be stopped, restarted and signalled as
+// one. Those for which no set was named are in PX_SET_DEFAULT.
+#define PX_SET_SIZE 48
+#define PX_SET_DEFAULT "default"
+
 typedef struct px_engine {
     uint32_t id;
     px_engine_state state;
@@ -77,6 +82,7 @@ typedef struct px_engine {
     bool was_ready;        // it could be used once
     bool timed_out;        // never registered
     int64_t replaces;      // the id of the dead one whose place it took; -1: none
+    char set[PX_SET_SIZE]; // the engine set that it belongs to, and who takes its place
     unsigned stage;        // LEAVING: 0 asked, 1 SIGTERM sent, 2 SIGKILL sent
     px_ns since, deadline; // deadline 0: none
     unsigned n_story;
@@ -102,6 +108,11 @@ void px_roster_free(px_roster *roster);
 typedef bool px_engine_busy(void *context, uint32_t engine);
 void px_roster_scale(px_roster *roster, px_ns now, uint32_t n, px_engine_busy *busy, void *context,
                      px_orders *orders);
+// px_roster_add spawns n more, as the engine set `set`.
+void px_roster_add(px_roster *roster, px_ns now, uint32_t n, const char *set, px_orders *orders);
+// px_roster_dismiss lets engines go, dead or alive, and wants so many fewer.
+void px_roster_dismiss(px_roster *roster, px_ns now, const uint32_t *ids, size_t n,
+                       px_orders *orders);
 void px_roster_pid(px_roster *roster, uint32_t id, int32_t pid);
 void px_roster_joined(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
 void px_roster_ready(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
@@ -112,7 +123,8 @@ void px_roster_disconnected(px_roster *roster, px_ns now, uint32_t id, px_orders
 void px_roster_exited(px_roster *roster, px_ns now, uint32_t id, px_exit how, px_orders *orders);
 // px_roster_leave asks one engine to end: n stays, so the cluster is degraded unless scaled.
 void px_roster_leave(px_roster *roster, px_ns now, uint32_t id, px_orders *orders);
-// px_roster_restart replaces engines (ids; NULL: every one that is dead or alive) by new ones.
+// px_roster_restart replaces engines (ids; NULL: every one that is dead or alive) by new ones of
+// the same sets.
 void px_roster_restart(px_roster *roster, px_ns now, const uint32_t *ids, size_t n,
                        px_orders *orders);
 // px_roster_replace: engines that die unasked, after they could be used, are replaced by new ones,

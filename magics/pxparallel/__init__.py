@@ -26,7 +26,8 @@ _HOMES = {
     "datapub": ("publish_data",),
     "hub": ("AsyncHubResult",),
     "mapresult": ("AsyncMapResult",),
-    "cluster": ("Cluster", "ClusterManager"),
+    "cluster": ("Cluster",),
+    "manager": ("ClusterManager",),
     "functions": ("ParallelFunction", "RemoteFunction", "interactive", "parallel", "remote"),
     "dependency": ("Dependency", "depend", "dependent", "require"),
     "results": ("ExecuteReply",),
@@ -68,7 +69,7 @@ _HOMES = {
     ),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = frozenset(_HOMES) | {"compat", "magics", "serialize", "util"}
+_MODULES = frozenset(_HOMES) | {"compat", "launcher", "magics", "serialize", "util"}
 _FUTURES = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
 
 __all__ = sorted([*_NAMES, *_FUTURES, "Reference", "__version__", "version_info"])

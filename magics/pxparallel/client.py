@@ -15,78 +15,10 @@ from typing import Any
 
 from . import _client, differences, error
 from . import _remote as remote
+from ._finding import SeveralClustersError, find_cluster, named_by
 from .asyncresult import AsyncResult, abort_slots, deadline, left_until
 from .results import Results, slot_metadata
 from .view import BroadcastView, DirectView
-
-HOW_TO_START = (
-    "start one: `pxcluster start -n 4` in a terminal, the Cluster tab of JupyterLab, or "
-    "`from pxparallel import Cluster; rc = Cluster(n=4).start_and_connect_sync()` here"
-)
-
-
-class SeveralClustersError(error.KernelError, ValueError):
-    """No cluster was named, and there are several."""
-
-
-def find_cluster(name: str | None = None) -> str:
-    """The name of the cluster to use: the one that is named, or that this process started last,
-    or "default", or the only one.
-
-    NoClusterError (a FileNotFoundError) if there is none, SeveralClustersError if there are many.
-    """
-    names = _client.cluster_names()
-    if name is not None:
-        if name in names:
-            return name
-        others = f"; running: {', '.join(names)}" if names else ""
-        raise error.NoClusterError(
-            f"there is no cluster named {name!r}{others}; {HOW_TO_START}"
-            + ("" if name == "default" else f" (with its name: `pxcluster start {name} -n 4`)")
-        )
-    started = sys.modules.get(f"{__package__}.cluster")
-    ours = started.latest() if started is not None else None
-    if ours is not None:
-        return ours
-    if "default" in names:
-        return "default"
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise error.NoClusterError(f"no cluster is running; {HOW_TO_START}")
-    calls = ", ".join(f"Client({one!r})" for one in names)
-    raise SeveralClustersError(f"{len(names)} clusters are running, say which one: {calls}")
-
-
-def _name_or_file(path: str) -> str | None:
-    """The name of the cluster that a connection file describes; the file itself when the cluster
-    can be reached over the network, as it may be a copy from another host."""
-    with open(path, encoding="utf-8") as file:
-        described = json.load(file)
-    return os.path.abspath(path) if described.get("port") else described.get("id")
-
-
-def _named_by(connection_info: Any, cluster_id: str | None, profile: str | None) -> str | None:
-    """The cluster's name out of whatever ipyparallel's Client takes."""
-    if isinstance(connection_info, dict):
-        return connection_info.get("id") or connection_info.get("cluster_id") or None
-    if isinstance(connection_info, str | os.PathLike):
-        text = os.fspath(connection_info)
-        if "://" in text:
-            raise ValueError(f"a cluster is found by its name, not by a URL: {text!r}")
-        if os.sep not in text and not text.endswith(".json"):
-            return text
-        if not os.path.exists(text):
-            raise error.NoClusterError(f"there is no file {text!r}; {HOW_TO_START}")
-        return _name_or_file(text)
-    if connection_info is not None:
-        kind = type(connection_info).__name__
-        raise TypeError(f"the name of a cluster is needed, or its file, not {kind}")
-    if cluster_id:
-        return cluster_id
-    if profile and profile != "default" and profile in _client.cluster_names():
-        return profile
-    return None
 
 
 class Client:
@@ -111,6 +43,7 @@ class Client:
         timeout: float = 10.0,
         cluster: Any = None,
         other_python: bool = False,
+        debug: bool = False,
         **ignored: Any,
     ) -> None:
         # ipyparallel's other arguments (profile_dir, sshserver, context…) say how to reach a
@@ -119,11 +52,11 @@ class Client:
         self.block = False
         self.cluster = cluster
         self.profile = profile or "default"
-        name = _named_by(connection_info, cluster_id, profile)
+        name = named_by(connection_info, cluster_id, profile)
         if name is None or os.sep not in name:
             name = find_cluster(name)
         self._connection = _client.Connection(name, timeout=timeout)
-        self._submit = self._connection.submit
+        self.debug = debug
         self._results = Results()
         self._compare(other_python)
         _activate_magics(self)
@@ -154,6 +87,22 @@ class Client:
     def session(self) -> str:
         """The id of this connection."""
         return self._connection.session
+
+    @property
+    def debug(self) -> bool:
+        """Whether each message is printed."""
+        return self._debug
+
+    @debug.setter
+    def debug(self, on: bool) -> None:
+        self._debug = bool(on)
+        speaks: Any = self._connection
+        if on:
+            from ._debug import Watched
+
+            speaks = Watched(self._connection)
+        self._submit = speaks.submit
+        self._ask = speaks.control
 
     @property
     def closed(self) -> bool:
@@ -558,21 +507,25 @@ class Client:
     # --- control ---------------------------------------------------------------------------------
     def _control(self, msg_type: str, content: dict[str, Any], timeout: float = 10.0) -> Any:
         self._check_open()
-        return self._connection.control(msg_type, json.dumps(content).encode(), timeout)
+        return self._ask(msg_type, json.dumps(content).encode(), timeout)
 
     def queue_status(self, targets: Any = "all", verbose: bool = False) -> dict[Any, Any]:
         """Counts by engine: ``{0: {"queue": …, "completed": …, "tasks": …}, …}``."""
+        if targets in (None, "all") and not len(self):
+            self._check_open()
+            return {"unassigned": self._control("queue_request", {}).get("unassigned", 0)}
         ids, single = self._build_targets(targets)
         if verbose:
             from . import hub
 
             return hub.queues(self, ids, single)
-        found = self._control("queue_request", {"engines": ids}).get("engines", {})
+        told = self._control("queue_request", {"engines": ids})
+        found = told.get("engines", {})
         empty = {"queue": 0, "completed": 0, "tasks": 0}
         status: dict[Any, Any] = {engine: found.get(str(engine), empty) for engine in ids}
         if single:
             return status[ids[0]]
-        status["unassigned"] = 0
+        status["unassigned"] = told.get("unassigned", 0)
         return status
 
     def _abort_others(self, msg_ids: list[str], interrupt: bool = False) -> None:

@@ -25,6 +25,7 @@ _SUBMODULES = {
     "client.map": "mapping",
     "cluster": "cluster",
     "cluster.cluster": "cluster",
+    "cluster.launcher": "launcher",
     "serialize": "canning",
     "serialize.canning": "canning",
     "datapub": "datapub",
@@ -32,7 +33,9 @@ _SUBMODULES = {
     "client._joblib": "joblib",
     "controller.dependency": "dependency",
 }
-_HEAVY = frozenset({"asyncresult", "canning", "client", "cluster", "joblib", "magics", "view"})
+_HEAVY = frozenset(
+    {"asyncresult", "canning", "client", "cluster", "joblib", "launcher", "magics", "view"}
+)
 _ROOTS = ("ipyparallel", "IPython.parallel")
 
 

@@ -25,7 +25,7 @@ class ViewExecutor(Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        func: Callable[..., Any],
         *iterables: Any,
         timeout: float | None = None,
         chunksize: int = 1,
@@ -34,8 +34,8 @@ class ViewExecutor(Executor):
         if timeout is not None:
             warnings.warn("timeout is ignored by ViewExecutor.map", stacklevel=2)
         if type(self.view).__name__ != "LoadBalancedView":
-            return self.view.imap(fn, *iterables)
-        results = self.view.imap(fn, *iterables, max_outstanding=0)
+            return self.view.imap(func, *iterables)
+        results = self.view.imap(func, *iterables, max_outstanding=0)
         self._pending.extend(results.waiting)
         return results
 

@@ -9,9 +9,11 @@ controller and engines are replaced, by pxcluster. PX_SUITE says what stands in 
 PX_LEFT_OUT is a JSON list of tests (`Class::test`) that are not run.
 """
 
+import asyncio
 import contextlib
 import importlib.machinery
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
@@ -39,6 +41,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"no such tests: {', '.join(sorted(unknown))}")
     items[:] = [item for item in items if item not in out]
     config.hook.pytest_deselected(items=out)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine, as their pytest-asyncio would."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
 
 
 class Engine:
@@ -111,6 +123,7 @@ if OURS:
     sys.modules["ipyparallel.tests"] = package
     _as_package(package)
     sys.modules["pxparallel"].tests = package
+    sys.modules["pxparallel"].Cluster.__init__.__kwdefaults__["preload"] = __name__
     # What else lies there must not be found: the real ipyparallel does.
     spec = importlib.machinery.PathFinder.find_spec("decorator", [str(STOCK)])
     sys.modules["decorator"] = importlib.util.module_from_spec(spec)

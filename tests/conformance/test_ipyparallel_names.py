@@ -57,58 +57,24 @@ print(json.dumps(names))
 """
 
 # --- what differs --------------------------------------------------------------------------------
-# `name` or `class.member`: there is none here. `function(parameter)`: it is not taken by that name.
-NOT_BUILT = "not built: "
+# `name` or `class.member`: there is none here.
 INTERNAL = "a part of their machinery: "
-FOUND = "a cluster is found by its name: it has no profile folder and no file of launchers' states"
-LAUNCHED = "pxcluster starts it: there are no launcher objects and nothing of theirs to configure"
-TOGETHER = NOT_BUILT + "controller and engines start and stop together, n engines more are scaled"
-ONE_ENGINE = NOT_BUILT + "theirs raises NotImplementedError"
 ALLOWED = {
     # names of the package
     "MultipleInstanceError": INTERNAL + "an import, from traitlets",
-    "bind_kernel": NOT_BUILT + "an engine has no ZeroMQ ports for a frontend to connect to",
     "can_map": INTERNAL + "a table of their serialisation",
     "controller": INTERNAL + "the package of their controller",
     "traitlets": INTERNAL + "kinds of traits of their configuration",
     "uncan_map": INTERNAL + "a table of their serialisation",
-    # parameters
-    "ViewExecutor.map(func)": "by its name it is fn, as in concurrent.futures",
+    "bind_kernel": "not built: an engine has no ZeroMQ ports for a frontend to connect to",
     # Client
     "Client.create_message_futures": INTERNAL + "messages are made in C here",
     "Client.curve_publickey": INTERNAL + "the key is the cluster's, not a client's",
     "Client.curve_secretkey": INTERNAL + "the key is the cluster's, not a client's",
     "Client.curve_serverkey": INTERNAL + "the key is the cluster's, not a client's",
-    "Client.debug": NOT_BUILT + "it prints their messages",
     "Client.send_apply_request": INTERNAL + "messages are made in C here",
     "Client.send_execute_request": INTERNAL + "messages are made in C here",
     "ParallelFunction.mapObject": INTERNAL + "the object that divides sequences",
-    # Cluster
-    "Cluster.cluster_file": FOUND,
-    "Cluster.controller": LAUNCHED,
-    "Cluster.controller_args": LAUNCHED,
-    "Cluster.controller_ip": "taken by the constructor, not kept as an attribute",
-    "Cluster.controller_launcher_class": LAUNCHED,
-    "Cluster.controller_location": LAUNCHED,
-    "Cluster.delay": LAUNCHED,
-    "Cluster.engine_launcher_class": LAUNCHED,
-    "Cluster.engine_set": LAUNCHED,
-    "Cluster.load_profile": FOUND,
-    "Cluster.log_level": LAUNCHED,
-    "Cluster.profile_config": FOUND,
-    "Cluster.profile_dir": FOUND,
-    "Cluster.remove_cluster_file": FOUND,
-    "Cluster.restart_engine": ONE_ENGINE,
-    "Cluster.send_engines_connection_env": LAUNCHED,
-    "Cluster.signal_engine": ONE_ENGINE,
-    "Cluster.start_controller": TOGETHER,
-    "Cluster.start_engines": TOGETHER,
-    "Cluster.stop_controller": TOGETHER,
-    "Cluster.stop_engine": ONE_ENGINE,
-    "Cluster.stop_engines": TOGETHER,
-    "Cluster.update_cluster_file": FOUND,
-    "Cluster.write_cluster_file": FOUND,
-    "ClusterManager.remove_cluster": NOT_BUILT + "a cluster is gone from the list when it ends",
 }
 
 

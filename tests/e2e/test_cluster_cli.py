@@ -12,6 +12,11 @@ from support import BIN, alive, pxcluster, wait_for
 EXIT = {"ok": 0, "usage": 2, "none": 3, "exists": 4, "missing": 5, "failed": 6}
 
 
+def children(pid: int) -> list[str]:
+    """The children of a process's main thread."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:
     """pxcluster as a person calls it."""
     return subprocess.run(
@@ -110,7 +115,7 @@ def test_of_two_starts_at_once_one_wins(watch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("start", "-n", "0"),
+        ("start", "-n", "-1"),
         ("start", "-n", "many"),
         ("start", "-n", "5000"),
         ("start", "-n"),
@@ -153,6 +158,33 @@ def test_scale_up_and_down(cluster):
     again = pxcluster("scale", "-n", "2")
     assert [e["id"] for e in again["engines"]] == [0, 3]
     assert json.loads(Path(one.started["file"]).read_text())["n"] == 2
+
+
+def test_sets_of_engines(cluster):
+    one = cluster(None, "default", "-n", "0")
+    assert (one.started["state"], one.started["n"], one.started["engines"]) == ("running", 0, [])
+    assert children(one.pid) == []  # nothing was forked for nobody
+    added = pxcluster("scale", "--add", "2", "--set", "red")
+    assert [(e["id"], e["set"]) for e in added["engines"]] == [(0, "red"), (1, "red")]
+    environment = Path(f"/proc/{one.engine_pid(0)}/environ").read_bytes().split(b"\0")
+    cores = len(os.sched_getaffinity(0))
+    assert f"OMP_NUM_THREADS={max(1, cores // 2)}".encode() in environment
+    pxcluster("scale", "-n", "3")
+    assert one.engines[2]["set"] == "default"
+    gone = [one.engine_pid(0), one.engine_pid(2)]
+    left = pxcluster("stop", "--engines", "0,2")  # and waits until they are gone
+    assert [e["id"] for e in left["engines"]] == [1] and not any(map(alive, gone))
+    assert (left["n"], left["state"]) == (1, "running")
+    left = pxcluster("stop", "--set", "red")
+    assert (left["n"], left["engines"]) == (0, [])
+    for wrong in (
+        ["stop", "--set", "red"],
+        ["scale", "--set", "a"],
+        ["scale", "--add", "1", "-n", "1"],
+    ):
+        assert pxcluster(*wrong, check=False)["error"]["message"], wrong
+    code, answer = problem("scale", "--add", "1", "--set", "s" * 60)
+    assert code == EXIT["usage"] and "1 to 47 bytes" in answer["message"]
 
 
 def test_restart_gives_new_engines_under_new_ids(cluster):
@@ -272,7 +304,7 @@ FAILING = [
     ["scale", "-n", "2"],
     ["logs"],
     ["frobnicate"],
-    ["start", "-n", "0"],
+    ["start", "-n", "-1"],
     ["start", "--cwd", "/nonexistent"],
     ["start", "bad/name"],
     ["start", "-n", "1", "--attach", "4194303"],

@@ -138,6 +138,69 @@ START_TEST(test_roster__never_uses_an_id_again)
 }
 END_TEST
 
+START_TEST(test_roster__who_takes_a_place_is_of_the_same_set)
+{
+    px_roster *roster = running(1);
+    px_orders orders = {0};
+    px_roster_add(roster, 3, 2, "red", &orders); // 1 and 2
+    bring_up(roster, 1);
+    bring_up(roster, 2);
+    ck_assert_uint_eq(px_roster_wanted(roster), 3);
+    ck_assert_str_eq(px_roster_find(roster, 0)->set, PX_SET_DEFAULT);
+    ck_assert_str_eq(px_roster_find(roster, 2)->set, "red");
+    const uint32_t first = 0, last = 2;
+    px_roster_restart(roster, 5, &last, 1, &orders); // 3
+    ck_assert_str_eq(px_roster_find(roster, 3)->set, "red");
+    px_roster_exited(roster, 6, 2, killed, &orders);
+    px_roster_exited(roster, 6, 1, killed, &orders); // unasked: it stays listed
+    px_roster_restart(roster, 7, NULL, 0, &orders);  // 0, 1, 3 by 4, 5, 6
+    ck_assert_uint_eq(px_roster_wanted(roster), 3);
+    ck_assert_str_eq(px_roster_find(roster, 4)->set, PX_SET_DEFAULT);
+    ck_assert_str_eq(px_roster_find(roster, 5)->set, "red");
+    ck_assert_str_eq(px_roster_find(roster, 6)->set, "red");
+    px_roster_exited(roster, 8, first, killed, &orders);
+    px_roster_replace(roster, true);
+    bring_up(roster, 5);
+    px_roster_exited(roster, 9, 5, killed, &orders); // 7
+    ck_assert_str_eq(px_roster_find(roster, 7)->set, "red");
+    ck_assert(px_roster_check(roster));
+    px_orders_done(&orders);
+    px_roster_free(roster);
+}
+END_TEST
+
+START_TEST(test_roster__wants_fewer_when_engines_are_dismissed)
+{
+    px_roster *roster = running(4);
+    px_orders orders = {0};
+    const uint32_t ids[] = {1, 3, 9};
+    px_roster_exited(roster, 5, 3, killed, &orders);
+    ck_assert_int_eq(px_roster_state(roster), PX_CLUSTER_DEGRADED);
+    px_roster_dismiss(roster, 6, ids, 3, &orders);
+    ck_assert_uint_eq(px_roster_wanted(roster), 2);
+    ck_assert_int_eq(px_roster_find(roster, 1)->state, PX_ENGINE_LEAVING);
+    ck_assert_ptr_null(px_roster_find(roster, 3));
+    px_roster_dismiss(roster, 7, ids, 1, &orders); // once is enough
+    ck_assert_uint_eq(px_roster_wanted(roster), 2);
+    ck_assert_int_eq(px_roster_state(roster), PX_CLUSTER_RUNNING);
+    ck_assert(px_roster_check(roster));
+    px_orders_done(&orders);
+    px_roster_free(roster);
+}
+END_TEST
+
+START_TEST(test_roster__says_that_a_cluster_without_engines_runs)
+{
+    px_roster *roster = roster_new();
+    px_orders orders = {0};
+    px_roster_add(roster, 1, 0, PX_SET_DEFAULT, &orders);
+    ck_assert_uint_eq(count(&orders, PX_ORDER_CLUSTER), 1);
+    ck_assert_int_eq(px_roster_state(roster), PX_CLUSTER_RUNNING);
+    px_orders_done(&orders);
+    px_roster_free(roster);
+}
+END_TEST
+
 static bool busy_from_two_on(void *context, uint32_t engine)
 {
     (void)context;
@@ -227,7 +290,7 @@ static void happen(px_roster *roster, px_ns now, unsigned *seed, px_orders *orde
     size_t n = px_roster_count(roster);
     uint32_t id =
         n > 0 ? px_roster_at(roster, (size_t)rand_r(seed) % n)->id : (uint32_t)(rand_r(seed) % 8);
-    switch (rand_r(seed) % 24) {
+    switch (rand_r(seed) % 26) {
     case 0:
         px_roster_scale(roster, now, (uint32_t)(rand_r(seed) % 12), NULL, NULL, orders);
         break;
@@ -259,6 +322,14 @@ static void happen(px_roster *roster, px_ns now, unsigned *seed, px_orders *orde
     case 10:
     case 11:
         px_roster_tick(roster, now, orders);
+        break;
+    case 12:
+        px_roster_dismiss(roster, now, &id, 1, orders);
+        break;
+    case 13:
+        if (px_roster_wanted(roster) < 12) {
+            px_roster_add(roster, now, (uint32_t)(rand_r(seed) % 3), "red", orders);
+        }
         break;
     default:
         px_roster_joined(roster, now, id, orders);
@@ -370,5 +441,8 @@ UNIT_MAIN("roster", test_roster__replaces_who_died_under_a_new_id,
           test_roster__tells_one_death_once_whatever_the_order_of_the_news,
           test_roster__gives_up_waiting_for_the_news_of_an_exit,
           test_roster__asks_then_terminates_then_kills, test_roster__never_uses_an_id_again,
+          test_roster__who_takes_a_place_is_of_the_same_set,
+          test_roster__wants_fewer_when_engines_are_dismissed,
+          test_roster__says_that_a_cluster_without_engines_runs,
           test_roster__lets_the_free_ones_go_first, test_roster__fails_when_nobody_ever_came_up,
           test_roster__silence_is_no_death, test_roster__holds_in_a_storm)
