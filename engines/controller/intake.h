@@ -21,6 +21,7 @@ typedef enum px_kept_kind {
     PX_KEPT_OUTPUT,
     PX_KEPT_LOST,        // content says why there will be no reply
     PX_KEPT_RELEASE,     // a client has mapped the segments of a reply: hand it on to the engine
+    PX_KEPT_RETURN,      // … and unmapped them: hand it on when we do not map them either
     PX_KEPT_FETCH,       // a client wants what became of another's request
     PX_KEPT_CLIENT_GONE, // nobody reads what still comes for it
     PX_KEPT_ASK          // a question on a control connection
@@ -36,7 +37,7 @@ typedef struct px_kept {
     struct px_intake *home; // where its memory goes back to; NULL: free()
     px_kept_kind kind;
     uint32_t client;
-    uint32_t engine; // REPLY, OUTPUT, RELEASE; LOST: PX_NOWHERE when no engine had it
+    uint32_t engine; // REPLY, OUTPUT, RELEASE, RETURN; LOST: PX_NOWHERE when no engine had it
     uint16_t refs;   // px-store's
     uint16_t room;   // size class of its memory, with home
     uint64_t task;

@@ -107,8 +107,13 @@ static px_kept *lighten(px_kept *kept, px_record *record)
     return light;
 }
 
+static px_result result_of(const px_kept *kept)
+{
+    return (px_result){.task = kept->task, .client = kept->client, .engine = kept->engine};
+}
+
 // map_segments puts what a reply's segments hold in their place.
-static px_err map_segments(px_kept *kept)
+static px_err map_segments(px_keeper *keeper, px_kept *kept, bool lent)
 {
     px_frames *frames = px_kept_own(kept);
     if (frames == NULL) {
@@ -116,7 +121,8 @@ static px_err map_segments(px_kept *kept)
     }
     PX_TRY(px_bulk_unpack(frames, 7, NULL));
     kept->size = px_frames_bytes(frames);
-    return PX_OK;
+    const px_result result = result_of(kept);
+    return lent ? px_mapped_hold(keeper->mapped, &result, frames, 7, !kept->delivered) : PX_OK;
 }
 
 // came_back is a reply. Segments are mapped before the engine hears that it may close them: what
@@ -126,11 +132,13 @@ static void came_back(px_keeper *keeper, px_kept *kept)
     px_route route;
     px_record *record = px_records_find(&keeper->records, kept->client, kept->task, kept->engine);
     bool wanted = record != NULL && !record->done;
-    bool segments = px_route_decode(px_kept_frame(kept, 0), &route) == PX_OK &&
-                    (route.flags & PX_ROUTE_SEGMENTS) != 0;
-    bool whole = wanted && (!segments || map_segments(kept) == PX_OK);
+    bool known = px_route_decode(px_kept_frame(kept, 0), &route) == PX_OK;
+    bool segments = known && (route.flags & PX_ROUTE_SEGMENTS) != 0;
+    bool lent = known && (route.flags & PX_ROUTE_LENT) != 0;
+    bool whole = wanted && (!segments || map_segments(keeper, kept, lent) == PX_OK);
     if (segments && !kept->delivered) {
-        (void)px_relay_release(keeper->relay, kept->engine, kept->client, kept->task);
+        (void)px_relay_release(keeper->relay, kept->engine, kept->client, kept->task,
+                               lent && !whole);
     }
     if (!wanted) {
         return;
@@ -142,6 +150,13 @@ static void came_back(px_keeper *keeper, px_kept *kept)
         px__follow_end(keeper, record);
         px_kept_unref(end);
     }
+}
+
+// was_returned is a client's word that it does not map a result any more.
+static void was_returned(px_keeper *keeper, const px_kept *kept)
+{
+    const px_result result = result_of(kept);
+    px_mapped_returned(keeper->mapped, &result);
 }
 
 static void was_lost(px_keeper *keeper, px_kept *kept)
@@ -178,14 +193,17 @@ static void serve(px_keeper *keeper, px_kept *kept)
         was_lost(keeper, kept);
         break;
     case PX_KEPT_RELEASE:
-        (void)px_relay_release(keeper->relay, kept->engine, kept->client, kept->task);
+        (void)px_relay_release(keeper->relay, kept->engine, kept->client, kept->task, false);
+        break;
+    case PX_KEPT_RETURN:
+        was_returned(keeper, kept);
         break;
     case PX_KEPT_FETCH:
         px__fetch(keeper, kept);
         break;
     case PX_KEPT_CLIENT_GONE:
         px_records_client_gone(&keeper->records, kept->client);
-        (void)px_relay_release(keeper->relay, PX_NOWHERE, kept->client, 0);
+        (void)px_relay_release(keeper->relay, PX_NOWHERE, kept->client, 0, false);
         break;
     case PX_KEPT_ASK:
         px__answer(keeper, kept);
@@ -359,9 +377,11 @@ px_err px_keeper_new(const px_keeper_config *config, px_keeper **ret_keeper, px_
     }
     keeper->answers = config->answers;
     keeper->cluster = strdup(config->cluster);
+    keeper->mapped = px_mapped_new();
     atomic_init(&keeper->stopping, false);
     px_err err = px_intake_init(&keeper->intake);
-    err = err == PX_OK && keeper->cluster == NULL ? PX_ENOMEM : err;
+    bool lacks = keeper->cluster == NULL || keeper->mapped == NULL;
+    err = err == PX_OK && lacks ? PX_ENOMEM : err;
     err = err == PX_OK ? px_session_clone(config->session, &keeper->session) : err;
     err = err == PX_OK
               ? px_signer_new(px_slice_str(config->key), config->scheme, &keeper->signer, reterr)
@@ -383,6 +403,7 @@ px_err px_keeper_new(const px_keeper_config *config, px_keeper **ret_keeper, px_
 px_err px_keeper_start(px_keeper *keeper, px_relay *relay)
 {
     keeper->relay = relay;
+    px_mapped_open(keeper->mapped, relay);
     PX_TRY(px_thread_start(&keeper->thread, "px-store", work, keeper));
     keeper->started = true;
     return PX_OK;
@@ -401,6 +422,7 @@ void px_keeper_stop(px_keeper *keeper)
     atomic_store(&keeper->stopping, true);
     px_intake_post(&keeper->intake, kept, true);
     (void)pthread_join(keeper->thread, NULL);
+    px_mapped_close(keeper->mapped);
     keeper->started = false;
 }
 
@@ -409,6 +431,7 @@ void px_keeper_free(px_keeper *keeper)
     if (keeper != NULL) {
         px_records_free(&keeper->records);
         px_intake_done(&keeper->intake);
+        px_mapped_free(keeper->mapped);
         px_store_free(keeper->store);
         px_session_free(keeper->session);
         px_signer_free(keeper->signer);

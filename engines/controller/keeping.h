@@ -4,6 +4,7 @@
 #define PX_ENGINES_KEEPING_H
 
 #include "keeper.h"
+#include "mapped.h"
 #include "records.h"
 #include "store.h"
 
@@ -15,6 +16,7 @@
 struct px_keeper {
     px_intake intake;
     px_records records;
+    px_mapped *mapped;
     px_store *store; // NULL: memory alone
     px_session *session;
     px_signer *signer;

@@ -118,8 +118,9 @@ px_err px__route(px_peer *from, px_frames *frames, px_error *reterr);
 // px__route_lost answers every request that a dead engine owes and that is no task.
 void px__route_lost(px_relay *relay, px_debtor *debtor);
 // px__route_release lets an engine (UINT32_MAX: all) close the segments of its reply to a task (0:
-// all) of a client.
-void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task);
+// all) of a client; flags LENT: or fill them again.
+void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task,
+                       uint16_t flags);
 // px__client_left settles what a client leaves behind. Where results are kept its tasks go on; an
 // input() of an engine that it has not answered ends.
 void px__client_left(px_relay *relay, const px_peer *client);

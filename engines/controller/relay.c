@@ -533,7 +533,8 @@ static void grant(px_relay *relay, px_wish *wish)
         deliver(relay, wish);
         break;
     case DO_RELEASE:
-        px__route_release(relay, wish->id, wish->client, wish->task);
+        px__route_release(relay, wish->id, wish->client, wish->task,
+                          wish->returned ? PX_ROUTE_LENT : 0);
         break;
     case DO_STOP:
         relay->stopping = true;

@@ -79,8 +79,9 @@ px_err px_relay_hopeless(px_relay *relay, bool hopeless);
 // client that has left is no error.
 px_err px_relay_deliver(px_relay *relay, uint32_t client, px_frames *frames);
 // px_relay_release tells an engine (UINT32_MAX: all) that the segments of its reply to a task
-// (0: to all) of a client will not be mapped any more.
-px_err px_relay_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task);
+// (0: to all) of a client will not be mapped any more; returned: nobody maps them now.
+px_err px_relay_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task,
+                        bool returned);
 // px_relay_waiting is how many tasks no engine has.
 size_t px_relay_waiting(px_relay *relay);
 // px_relay_watch asks for one PX_NEWS_ACTIVE when the next request or reply passes.

@@ -162,10 +162,11 @@ static px_err forward(px_peer *from, const px_route *route, px_peer *to, const p
 }
 
 // release tells an engine that nobody will map the segments of its replies to a client any more: of
-// one task, or of all (task 0).
-static void release(px_peer *engine, uint32_t client, uint64_t task)
+// one task, or of all (task 0). flags LENT: and that nobody maps them.
+static void release(px_peer *engine, uint32_t client, uint64_t task, uint16_t flags)
 {
-    px_route route = {.kind = PX_ROUTE_RELEASE, .client = client, .task = task, .n = 1};
+    px_route route = {
+        .kind = PX_ROUTE_RELEASE, .flags = flags, .client = client, .task = task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
     px_bytes *head = NULL;
     if (px_route_encode(&route, &engine->id, &head) != PX_OK) {
@@ -178,19 +179,20 @@ static void release(px_peer *engine, uint32_t client, uint64_t task)
     px__relay_send(engine, &frames, NULL);
 }
 
-void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task)
+void px__route_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task,
+                       uint16_t flags)
 {
     px_debtor *debtor, *next;
     if (engine != UINT32_MAX) {
         debtor = px__relay_debtor(relay, engine);
         if (debtor != NULL && debtor->peer != NULL) {
-            release(debtor->peer, client, task);
+            release(debtor->peer, client, task, flags);
         }
         return;
     }
     HASH_ITER (hh, relay->debtors, debtor, next) {
         if (debtor->peer != NULL) {
-            release(debtor->peer, client, task);
+            release(debtor->peer, client, task, flags);
         }
     }
 }
@@ -238,7 +240,7 @@ void px__client_left(px_relay *relay, const px_peer *client)
         px_sched_client_left(relay->sched, client->id);
     } else {
         if (client->got_segments) {
-            px__route_release(relay, UINT32_MAX, client->id, 0);
+            px__route_release(relay, UINT32_MAX, client->id, 0, 0);
         }
         px_sched_client_gone(relay->sched, px_now(), client->id, &relay->orders);
     }
@@ -312,14 +314,15 @@ static void fetch(px_peer *from, const px_route *route, const px_frames *frames)
     px_keeper_pass(from->relay->keeper, &passed, frames);
 }
 
-// release_kept lets px-store have a reply's segments before their engine closes them: it is told to
-// by px-store, in turn.
+// release_kept lets px-store have a reply's segments before their engine closes them, and let go of
+// them before it fills them again: it is told to by px-store, in turn.
 static bool release_kept(px_peer *from, const px_route *route)
 {
     if (from->relay->keeper == NULL || route->n != 1) {
         return false;
     }
-    const px_passed passed = {.kind = PX_KEPT_RELEASE,
+    bool returned = (route->flags & PX_ROUTE_LENT) != 0;
+    const px_passed passed = {.kind = returned ? PX_KEPT_RETURN : PX_KEPT_RELEASE,
                               .client = from->id,
                               .engine = px_route_engine(route, 0),
                               .task = route->task,
@@ -422,7 +425,7 @@ static void pass_on(px_peer *from, const px_route *route, const px_frames *frame
     }
     if (relay->keeper == NULL) {
         if (client == NULL && segments) {
-            release(from, route->client, route->task);
+            release(from, route->client, route->task, route->flags & PX_ROUTE_LENT);
         }
         return;
     }
@@ -458,7 +461,7 @@ static px_err from_engine(px_peer *from, const px_route *route, const px_frames 
     if (route->kind != PX_ROUTE_REPLY || settle(from, route, frames)) {
         pass_on(from, route, frames);
     } else if (segments) {
-        release(from, route->client, route->task);
+        release(from, route->client, route->task, route->flags & PX_ROUTE_LENT);
     }
     return PX_OK;
 }

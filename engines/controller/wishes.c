@@ -76,9 +76,10 @@ px_err px_relay_deliver(px_relay *relay, uint32_t client, px_frames *frames)
     return PX_OK;
 }
 
-px_err px_relay_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task)
+px_err px_relay_release(px_relay *relay, uint32_t engine, uint32_t client, uint64_t task,
+                        bool returned)
 {
-    px_wish wish = {.id = engine, .client = client, .task = task};
+    px_wish wish = {.id = engine, .client = client, .task = task, .returned = returned};
     return px__wish_post(relay, DO_RELEASE, &wish);
 }
 

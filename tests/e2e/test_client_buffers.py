@@ -55,6 +55,11 @@ def segments_of(pid):
     return found
 
 
+def forget_results(connection):
+    """Have the cluster keep no result, once all are known to it."""
+    connection.control("purge_request", b'{"msg_ids": "all"}')
+
+
 SIZES = [1, 1000, 16383, 16384, 65536, MIB - 1, MIB, MIB + 1, 10 * MIB]
 
 
@@ -97,23 +102,28 @@ def test_buffers__256_mib_both_ways(connection):
     assert back.nbytes == 256 * MIB and np.array_equal(back, sent)
 
 
-def test_buffers__segments_are_closed_once_they_are_mapped(two, connection):
+def test_buffers__segments_are_closed_when_they_lie_idle(two, connection):
     task = apply(connection, [0, 1], lambda a: a, np.zeros(3 * MIB, dtype=np.uint8))
     assert task.wait(60)
-    assert segments_of(os.getpid()) == []
+    del task
+    forget_results(connection)
+    wait_for(lambda: segments_of(os.getpid()) == [], "the client let go")
     for engine in (0, 1):
         pid = two.engine_pid(engine)
         wait_for(lambda pid=pid: segments_of(pid) == [], f"engine {engine} let go")
 
 
-def test_buffers__segments_are_closed_when_a_target_dies(two, connection):
+def test_buffers__segments_are_kept_for_use_when_a_target_dies(two, connection):
     task = apply(
         connection, [0], lambda a: __import__("time").sleep(100), np.zeros(3 * MIB, dtype=np.uint8)
     )
-    assert len(segments_of(os.getpid())) == 1
+    one = segments_of(os.getpid())
+    assert len(one) == 1
     two.kill_engine(0)
     assert task.wait(60)
-    assert segments_of(os.getpid()) == []
+    again = apply(connection, [1], len, np.ones(3 * MIB, dtype=np.uint8))
+    assert value(again, 0) == 3 * MIB
+    assert len(segments_of(os.getpid())) == 1
 
 
 def test_buffers__results_are_let_go_when_their_client_is_gone(two, connection):
@@ -132,6 +142,7 @@ def test_buffers__results_of_abandoned_tasks_are_let_go(two, connection):
     task.abandon()
     after = apply(connection, [0], int)
     assert value(after, 0) == 0
+    forget_results(connection)
     pid = two.engine_pid(0)
     wait_for(lambda: segments_of(pid) == [], "the engine let go")
 
@@ -168,6 +179,79 @@ def test_lent__segments_are_used_again_and_no_array_changes(two, connection):
         assert value(apply(connection, [round_ % 2], look, ["one"]), 0) == [(round_, round_)]
     assert value(apply(connection, [1], look, names), 0) == [(i, i) for i in range(6)]
     assert len(segments_of(os.getpid())) < 6 + 20, "some were used again"
+
+
+def test_lent__one_array_for_many_tasks_is_written_once(two, connection):
+    array = np.full(2 * MIB, 3, dtype=np.uint8)
+    gate = apply(connection, [0, 1], lambda: __import__("time").sleep(0.3))
+    parts = serialize.dump_request(lambda a: int(a.sum()), (array,), {})
+
+    def send():
+        meta = b'{"px": 1}'
+        return connection.submit("apply_request", (), metadata=meta, buffers=parts, balanced=True)
+
+    tasks = [send() for _ in range(20)]
+    assert len(segments_of(os.getpid())) == 1
+    array[-1] = 5
+    changed = send()
+    assert len(segments_of(os.getpid())) == 2
+    assert gate.wait(60)
+    assert {value(task, 0) for task in tasks} == {6 * MIB}
+    assert value(changed, 0) == 6 * MIB + 2
+
+
+def test_lent__results_come_in_segments_that_are_filled_again(two, connection):
+    """What is held here does not change; what is let go here is what an engine fills next."""
+
+    def make(number):
+        return np.full(6 * MIB, number, dtype=np.uint8)
+
+    kept = [value(apply(connection, [0], make, i), 0) for i in range(6)]
+    for round_ in range(10, 40):
+        one = value(apply(connection, [0], make, round_), 0)
+        assert one.min() == one.max() == round_
+        del one
+    assert [(a.min(), a.max()) for a in kept] == [(i, i) for i in range(6)]
+    assert len(segments_of(two.engine_pid(0))) < 6 + 30, "some were used again"
+
+
+def test_lent__a_result_kept_by_the_cluster_is_not_filled_again(two, connection):
+    """Another client gets what it was, although the first has let go of it."""
+    array = value(task := apply(connection, [0], lambda: np.full(2 * MIB, 7, dtype=np.uint8)), 0)
+    del array
+    msg_id = task.msg_id
+    del task
+    for i in range(8):
+        more = apply(connection, [0], lambda n: np.full(2 * MIB, n, dtype=np.uint8), i)
+        assert value(more, 0).max() == i
+        del more
+    other = _client.Connection(two.name)
+    content = b'{"msg_id": "%s"}' % msg_id.encode()
+    fetched = other.submit("result_request", (), content, balanced=True, fetch=msg_id)
+    body = value(fetched, 0)
+    assert body.min() == body.max() == 7
+    other.close()
+
+
+def test_lent__a_fork_of_the_client_keeps_what_it_sees(connection):
+    """A child of the client shares its mapping: such a result is never filled again."""
+
+    def make(number):
+        return np.full(6 * MIB, number, dtype=np.uint8)
+
+    array = value(apply(connection, [0], make, 1), 0)
+    there, here = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(there[0], 1)
+        os.write(here[1], bytes([int(array.min()), int(array.max())]))
+        os._exit(0)
+    del array
+    for i in range(2, 8):
+        assert value(apply(connection, [0], make, i), 0).max() == i
+    os.write(there[1], b"x")
+    assert list(os.read(here[0], 2)) == [1, 1]
+    os.waitpid(child, 0)
 
 
 def test_lent__segments_end_with_the_connection(connection):

@@ -292,7 +292,7 @@ END_TEST
 
 START_TEST(test_client__segments_come_back_and_are_filled_again)
 {
-    enum { LARGE = PX_LEND_FROM + 5 };
+    enum { LARGE = PX_SEGMENT_THRESHOLD + 5 };
     hub h;
     hub_start(&h);
     px_client *client = client_open();
@@ -318,8 +318,8 @@ START_TEST(test_client__segments_come_back_and_are_filled_again)
         ok(wait_all(after, 10 * PX_NS_PER_S));
         px_task_unref(after);
         (void)pthread_mutex_lock(&client->lock);
-        size_t n_loans = client->lending.n_loans;
-        size_t n_idle = client->lending.n_idle;
+        size_t n_loans = HASH_COUNT(client->lending.loans);
+        size_t n_idle = client->lending.pool.n;
         (void)pthread_mutex_unlock(&client->lock);
         ck_assert_uint_eq(n_loans, 0);
         ck_assert_uint_eq(n_idle, 1);

@@ -28,7 +28,7 @@
 // PX_ROUTE_TERMS on a TASK: the second frame says how it wants to be scheduled (terms.h).
 #define PX_ROUTE_TERMS 4
 // PX_ROUTE_LENT on a REQUEST: the engine sends a RELEASE when it has unmapped the segments, so that
-// they can be filled again.
+// they can be filled again. On a REPLY: so does its client, with the same flag.
 #define PX_ROUTE_LENT 8
 // PX_ROUTE_INIT on a REQUEST: the controller keeps it, and engines that join later run it first.
 #define PX_ROUTE_INIT 16
@@ -43,7 +43,9 @@ typedef enum px_route_kind {
     PX_ROUTE_LOST = 5,    // controller to client: the engine is gone with this task
     PX_ROUTE_STDIN = 6,   // engine to client: input_request; client to engine: input_reply
     PX_ROUTE_RELEASE = 7, // client to engine, route frame only: the segments of the reply to
-                          // (client, task) are mapped, close them; task 0: all of that client
+                          // (client, task) are mapped, close them; task 0: all of that client.
+                          // LENT: nobody maps them any more, fill them again. Engine to client:
+                          // what the request lent is not mapped any more
     PX_ROUTE_TASK = 8, // client to controller: a request for one of the engines named, of all when
                        // n = 0; the chosen engine receives a REQUEST
     PX_ROUTE_FETCH = 9 // client to controller: what became, or becomes, of the request that the

@@ -11,6 +11,7 @@
 #include "px/err.h"
 #include "px/frames.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PX_SEGMENT_THRESHOLD ((size_t)1 << 20) // bytes from which a buffer goes through a segment
@@ -43,6 +44,8 @@ px_err px_segment_new(px_slice bytes, px_segment **ret_segment, px_segment_ref *
                       px_error *reterr);
 // px_segment_refill puts other bytes into it, of at most its capacity.
 px_err px_segment_refill(px_segment *segment, px_slice bytes, px_segment_ref *ret_ref);
+// px_segment_holds tells if that is what it holds.
+bool px_segment_holds(px_segment *segment, px_slice bytes);
 size_t px_segment_capacity(const px_segment *segment);
 // px_segment_free closes it; receivers keep what they have mapped.
 void px_segment_free(px_segment *segment);
