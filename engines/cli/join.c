@@ -102,12 +102,7 @@ static px_err report(join *j, px_slice line)
     px_route hub = {.kind = PX_ROUTE_HUB};
     px_outgoing message = {.msg_type = "nest_event", .content = line};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *route = NULL;
-    PX_TRY(px_route_encode(&hub, NULL, &route));
-    if (px_frames_push(&frames, route) != PX_OK) {
-        px_bytes_unref(route);
-        return PX_ENOMEM;
-    }
+    PX_TRY(px_route_push(&frames, &hub, NULL));
     PX_TRY(px_session_compose(j->session, &message, &frames));
     return px_link_send(j->link, &frames);
 }
@@ -192,7 +187,7 @@ static px_err tell_cluster(const join *j)
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "op", "cluster");
     px_jsonw_key(&w, "file");
-    px_cluster_file_json(&j->file, &w);
+    px_cluster_file_json(&j->file, true, &w);
     px_jsonw_end_object(&w);
     PX_TRY(px_buf_status(&text));
     return order(j, px_buf_slice(&text));

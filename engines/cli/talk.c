@@ -42,12 +42,7 @@ px_err px_talk_send(px_talk *talk, const char *msg_type, px_slice content)
     px_route hub = {.kind = PX_ROUTE_HUB};
     px_outgoing message = {.msg_type = msg_type, .content = content};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *route = NULL;
-    PX_TRY(px_route_encode(&hub, NULL, &route));
-    if (px_frames_push(&frames, route) != PX_OK) {
-        px_bytes_unref(route);
-        return PX_ENOMEM;
-    }
+    PX_TRY(px_route_push(&frames, &hub, NULL));
     PX_TRY(px_session_compose(talk->session, &message, &frames));
     return px_link_send(talk->link, &frames);
 }

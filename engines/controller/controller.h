@@ -179,7 +179,6 @@ void px__describe_seat(const px_controller *controller, const px_seat *seat, px_
 void px__describe_stats(const px_controller *controller, const px_seat *seat, px_jsonw *w);
 void px__describe_engines(const px_controller *controller, px_jsonw *w); // the array
 void px__describe_cluster(const px_controller *controller, px_jsonw *w); // without engines
-void px__describe_file(const px_controller *controller, px_jsonw *w);    // cluster.json but its key
 void px__describe_error(const px_controller *controller, px_jsonw *w);
 
 // death.c: fills seat->exit and seat->cause. signal, code: -1 when unknown.

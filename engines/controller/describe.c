@@ -157,33 +157,3 @@ void px__describe_cluster(const px_controller *controller, px_jsonw *w)
     }
     px_jsonw_end_object(w);
 }
-
-void px__describe_file(const px_controller *controller, px_jsonw *w)
-{
-    const px_cluster_file *file = &controller->file;
-    px_jsonw_object(w);
-    px_jsonw_key_int(w, "version", 1);
-    px_jsonw_key_string(w, "id", file->id);
-    px_jsonw_key_int(w, "pid", file->pid);
-    px_jsonw_key_string(w, "host", file->host);
-    px_jsonw_key_string(w, "boot_id", file->boot_id);
-    px_jsonw_key_string(w, "started", file->started);
-    px_jsonw_key_int(w, "n", px_roster_wanted(controller->roster));
-    px_jsonw_key_string(w, "launcher", file->launcher);
-    px_jsonw_key_string(w, "control", file->control);
-    px_jsonw_key_string(w, "work", file->work);
-    px_jsonw_key_string(w, "cwd", file->cwd);
-    px_jsonw_key_string(w, "python", file->python);
-    px_jsonw_key(w, "attached_to");
-    if (file->attached_to != 0) {
-        px_jsonw_int(w, file->attached_to);
-    } else {
-        px_jsonw_null(w);
-    }
-    if (file->port != 0) {
-        px_jsonw_key_int(w, "port", file->port);
-        px_jsonw_key_string(w, "addresses", file->addresses);
-        px_jsonw_key_int(w, "lease", file->lease_s);
-    }
-    px_jsonw_end_object(w);
-}

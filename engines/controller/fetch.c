@@ -88,15 +88,10 @@ static void send_packed(const px_receiver *to, px_slice packed)
 static void send_lost(const px_receiver *to, px_slice content, uint32_t engine)
 {
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
     const px_outgoing message = {.msg_type = "error", .content = content};
     const px_route route = {
         .kind = PX_ROUTE_LOST, .client = to->client, .task = to->task, .n = engine != PX_NOWHERE};
-    if (px_route_encode(&route, &engine, &head) != PX_OK) {
-        return;
-    }
-    if (px_frames_push(&frames, head) != PX_OK) {
-        px_bytes_unref(head);
+    if (px_route_push(&frames, &route, &engine) != PX_OK) {
         return;
     }
     if (px_session_compose(to->keeper->session, &message, &frames) == PX_OK) {

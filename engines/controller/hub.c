@@ -25,15 +25,10 @@ px_err px__hub_send(px_visitor *visitor, const char *msg_type, px_slice parent, 
     px_route hub = {.kind = PX_ROUTE_HUB};
     px_outgoing message = {.msg_type = msg_type, .parent = parent, .content = content};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *route = NULL;
     if (visitor->closed) {
         return PX_ECLOSED;
     }
-    PX_TRY(px_route_encode(&hub, NULL, &route));
-    if (px_frames_push(&frames, route) != PX_OK) {
-        px_bytes_unref(route);
-        return PX_ENOMEM;
-    }
+    PX_TRY(px_route_push(&frames, &hub, NULL));
     PX_TRY(px_session_compose(visitor->controller->session, &message, &frames));
     PX_TRY(px_link_send(visitor->link, &frames));
     if (px_link_wants_write(visitor->link)) {
@@ -122,7 +117,7 @@ static px_err answer(px_visitor *visitor, const px_message *request, uint32_t id
     px_jsonw_key_int(&w, "id", id);
     px_jsonw_key_string(&w, "peer", secret);
     px_jsonw_key(&w, "cluster");
-    px__describe_file(controller, &w);
+    px_cluster_file_json(&controller->file, false, &w);
     if (visitor->role == PX_VISITOR_CLIENT) { // engines have no use for each other
         px_jsonw_key(&w, "engines");
         px__describe_engines(controller, &w);

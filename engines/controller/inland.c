@@ -34,13 +34,8 @@ static void give_back(const px_route *route, const px_peer *engine)
     const px_route back = {
         .kind = PX_ROUTE_RELEASE, .client = route->client, .task = route->task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
-    if (client == NULL || px_route_encode(&back, &engine->id, &head) != PX_OK) {
+    if (client == NULL || px_route_push(&frames, &back, &engine->id) != PX_OK) {
         return; // then it is not filled again
-    }
-    if (px_frames_push(&frames, head) != PX_OK) {
-        px_bytes_unref(head);
-        return;
     }
     px__relay_send(client, &frames, NULL);
 }

@@ -244,7 +244,7 @@ static px_err write_script(const px_job *job, const char *path, px_error *reterr
     PX_AUTO_FREE char *template = NULL;
     size_t size = 0;
     px_jsonw w = px_jsonw_to(&file);
-    px_cluster_file_json(&controller->file, &w);
+    px_cluster_file_json(&controller->file, true, &w);
     px_buf_append(&file, "", 1);
     find_cluster_program(program);
     px_buf_printf(&command, "px=$(command -v pxcluster) || px=\"%s\"; exec \"$px\" join - -n 1",

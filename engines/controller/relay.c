@@ -220,12 +220,7 @@ static px_err answer_registration(px_peer *peer, const px_message *request)
                          .content = PX_SLICE_LITERAL("{\"status\":\"ok\"}")};
     px_route hub = {.kind = PX_ROUTE_HUB};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *route = NULL;
-    PX_TRY(px_route_encode(&hub, NULL, &route));
-    if (px_frames_push(&frames, route) != PX_OK) {
-        px_bytes_unref(route);
-        return PX_ENOMEM;
-    }
+    PX_TRY(px_route_push(&frames, &hub, NULL));
     PX_TRY(px_session_compose(peer->relay->session, &reply, &frames));
     px__relay_send(peer, &frames, NULL);
     return PX_OK;

@@ -70,15 +70,10 @@ static void lost_content(px_buf *out, const px_loss *loss)
 static void tell_loss(px_peer *client, const px_loss *loss, px_slice content)
 {
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *route = NULL;
     px_outgoing message = {.msg_type = "error", .content = content};
     px_route to = {
         .kind = PX_ROUTE_LOST, .client = client->id, .task = loss->task, .n = loss->has_engine};
-    if (px_route_encode(&to, &loss->engine, &route) != PX_OK) {
-        return;
-    }
-    if (px_frames_push(&frames, route) != PX_OK) {
-        px_bytes_unref(route);
+    if (px_route_push(&frames, &to, &loss->engine) != PX_OK) {
         return;
     }
     if (px_session_compose(client->relay->session, &message, &frames) == PX_OK) {
@@ -135,18 +130,13 @@ px_err px__forward(const px_route *route, px_peer *to, const px_frames *frames, 
     PX_AUTO_FRAMES copy = {0};
     PX_AUTO_FRAMES body = {0};
     px_route own = *route;
-    px_bytes *head = NULL;
     if (to->far && (route->flags & PX_ROUTE_SEGMENTS) != 0) {
         PX_TRY(px_frames_share(&body, frames, first, px_frames_count(frames) - first));
         px__inline(&own, to, &body);
         frames = &body;
         first = 0;
     }
-    PX_TRY(px_route_encode(&own, &to->id, &head));
-    if (px_frames_push(&copy, head) != PX_OK) {
-        px_bytes_unref(head);
-        return PX_ENOMEM;
-    }
+    PX_TRY(px_route_push(&copy, &own, &to->id));
     PX_TRY(px_frames_share(&copy, frames, first, px_frames_count(frames) - first));
     px__relay_send(to, &copy, source);
     return PX_OK;
@@ -168,12 +158,7 @@ static void release(px_peer *engine, uint32_t client, uint64_t task, uint16_t fl
     px_route route = {
         .kind = PX_ROUTE_RELEASE, .flags = flags, .client = client, .task = task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
-    if (px_route_encode(&route, &engine->id, &head) != PX_OK) {
-        return;
-    }
-    if (px_frames_push(&frames, head) != PX_OK) {
-        px_bytes_unref(head);
+    if (px_route_push(&frames, &route, &engine->id) != PX_OK) {
         return;
     }
     px__relay_send(engine, &frames, NULL);
@@ -208,12 +193,7 @@ static void nobody_answers(px_peer *engine, uint32_t client, uint64_t task)
             "answers\"}")};
     px_route route = {.kind = PX_ROUTE_STDIN, .client = client, .task = task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
-    if (px_route_encode(&route, &engine->id, &head) != PX_OK) {
-        return;
-    }
-    if (px_frames_push(&frames, head) != PX_OK) {
-        px_bytes_unref(head);
+    if (px_route_push(&frames, &route, &engine->id) != PX_OK) {
         return;
     }
     if (px_session_compose(engine->relay->session, &message, &frames) == PX_OK) {

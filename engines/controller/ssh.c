@@ -95,7 +95,7 @@ static px_err tell_cluster(const px_controller *controller, px_zygote *zygote, u
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "op", "cluster");
     px_jsonw_key(&w, "file");
-    px_cluster_file_json(file, &w);
+    px_cluster_file_json(file, true, &w);
     px_jsonw_end_object(&w);
     PX_TRY(px_buf_status(&order));
     return px_zygote_tell(zygote, px_buf_slice(&order));

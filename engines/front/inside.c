@@ -173,12 +173,7 @@ static void release_segments(px_front *front, const px_route *from)
     const px_route route = {.kind = PX_ROUTE_RELEASE, .task = from->task, .n = 1};
     uint32_t engine = px_route_engine(from, 0);
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
-    if (px_route_encode(&route, &engine, &head) != PX_OK) {
-        return;
-    }
-    if (px_frames_push(&frames, head) != PX_OK) {
-        px_bytes_unref(head);
+    if (px_route_push(&frames, &route, &engine) != PX_OK) {
         return;
     }
     (void)px_link_send(front->work, &frames); // its end is read from it
@@ -268,15 +263,9 @@ px_err px__inside_send(px_front *front, const px_route *route, const uint32_t *e
                        px_bytes *terms, const px_frames *frames, size_t first)
 {
     PX_AUTO_FRAMES out = {0};
-    px_bytes *head = NULL;
-    PX_TRY(px_route_encode(route, engines, &head));
-    px_err err = px_frames_push(&out, head);
-    if (err != PX_OK) {
-        px_bytes_unref(head);
-        return err;
-    }
+    PX_TRY(px_route_push(&out, route, engines));
     if (terms != NULL) {
-        err = px_frames_push(&out, px_bytes_ref(terms));
+        px_err err = px_frames_push(&out, px_bytes_ref(terms));
         if (err != PX_OK) {
             px_bytes_unref(terms);
             return err;
@@ -291,13 +280,7 @@ px_err px__inside_ask(px_front *front, const char *msg_type, px_slice content)
     const px_route route = {.kind = PX_ROUTE_HUB};
     const px_outgoing outgoing = {.msg_type = msg_type, .content = content};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *head = NULL;
-    PX_TRY(px_route_encode(&route, NULL, &head));
-    px_err err = px_frames_push(&frames, head);
-    if (err != PX_OK) {
-        px_bytes_unref(head);
-        return err;
-    }
+    PX_TRY(px_route_push(&frames, &route, NULL));
     PX_TRY(px_session_compose(front->session, &outgoing, &frames));
     return px_link_send(front->control, &frames);
 }

@@ -94,17 +94,6 @@ static bool failed(px_slice content)
            px_member_is(content, "status", "\"aborted\"");
 }
 
-static px_err push_route(px_frames *frames, const px_route *route, uint32_t own)
-{
-    px_bytes *frame = NULL;
-    PX_TRY(px_route_encode(route, &own, &frame));
-    px_err err = px_frames_push(frames, frame);
-    if (err != PX_OK) {
-        px_bytes_unref(frame);
-    }
-    return err;
-}
-
 // pack puts the large buffers of a reply into segments and says so in its route.
 static px_err pack(engine *e, px_frames *frames, px_route *route)
 {
@@ -164,8 +153,9 @@ static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
     if (kind == PX_ROUTE_REPLY && failed(outgoing->content)) {
         route.flags |= PX_ROUTE_FAILED;
     }
+    uint32_t own = own_id(e);
     PX_AUTO_FRAMES frames = {0};
-    PX_TRY(push_route(&frames, &route, own_id(e)));
+    PX_TRY(px_route_push(&frames, &route, &own));
     PX_TRY(px_session_compose(px_io_session(e->io), outgoing, &frames));
     bool shares = !px_link_is_far(e->work) && (asked.flags & PX_ROUTE_FAR) == 0;
     if (kind == PX_ROUTE_REPLY && shares && px_bulk_wanted(&frames, AT_BUFFERS)) {
@@ -178,7 +168,7 @@ static px_err send_control(engine *e, const px_outgoing *outgoing)
 {
     const px_route route = {.kind = PX_ROUTE_HUB};
     PX_AUTO_FRAMES frames = {0};
-    PX_TRY(push_route(&frames, &route, own_id(e)));
+    PX_TRY(px_route_push(&frames, &route, NULL));
     PX_TRY(px_session_compose(px_io_session(e->io), outgoing, &frames));
     return px_link_send(e->control, &frames);
 }
@@ -273,7 +263,7 @@ static void give_back(void *context, bool forked)
     outlet *o = l->outlet;
     const px_route route = {.kind = PX_ROUTE_RELEASE, .client = l->client, .task = l->task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    if (!forked && push_route(&frames, &route, o->own_id) == PX_OK) { // else not used again
+    if (!forked && px_route_push(&frames, &route, &o->own_id) == PX_OK) { // else not used again
         (void)pthread_mutex_lock(&o->lock);
         if (o->work != NULL) {
             (void)px_link_send(o->work, &frames); // a link that ended shows when it is read

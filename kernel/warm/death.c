@@ -50,12 +50,8 @@ static px_exit_status from_zombie(pid_t pid)
     char path[64];
     char text[1024] = "";
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    const char *name_end = n > 0 ? strrchr(text, ')') : NULL;
+    (void)px_warm_read(path, 0, text, sizeof(text));
+    const char *name_end = strrchr(text, ')');
     const char *last = name_end != NULL ? strrchr(name_end, ' ') : NULL;
     int status = 0;
     // NOLINTNEXTLINE(cert-err34-c): the system's own number
@@ -86,24 +82,6 @@ px_exit_status px_exit_status_of(int pidfd, pid_t pid)
 
 // --- memory --------------------------------------------------------------------------------------
 
-static size_t slurp(const char *path, char *text, size_t size)
-{
-    size_t got = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    while (fd >= 0 && got < size - 1) {
-        ssize_t n = read(fd, text + got, size - 1 - got);
-        if (n <= 0) {
-            break;
-        }
-        got += (size_t)n;
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    text[got] = '\0';
-    return got;
-}
-
 // number_after finds "<name> <number>" at the beginning of a line; -1: not there.
 static long long number_after(const char *text, const char *name)
 {
@@ -125,7 +103,7 @@ static long long oom_of_group(void)
     char groups[8192];
     char text[8192];
     char path[PATH_MAX];
-    (void)slurp("/proc/self/cgroup", groups, sizeof(groups));
+    (void)px_warm_read("/proc/self/cgroup", O_NOFOLLOW, groups, sizeof(groups));
     for (char *line = groups; line != NULL && *line != '\0';) {
         char *end = strchr(line, '\n');
         if (end != NULL) {
@@ -140,7 +118,7 @@ static long long oom_of_group(void)
             (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.events", line + 3);
         }
         if ((memory != NULL || strncmp(line, "0::", 3) == 0) &&
-            slurp(path, text, sizeof(text)) > 0) {
+            px_warm_read(path, O_NOFOLLOW, text, sizeof(text)) > 0) {
             count = number_after(text, "oom_kill ");
         }
         if (count >= 0) {
@@ -154,7 +132,7 @@ static long long oom_of_group(void)
 px_oom_count px_oom_now(void)
 {
     char text[32768];
-    (void)slurp("/proc/vmstat", text, sizeof(text));
+    (void)px_warm_read("/proc/vmstat", O_NOFOLLOW, text, sizeof(text));
     return (px_oom_count){.group = oom_of_group(), .host = number_after(text, "oom_kill ")};
 }
 
@@ -310,7 +288,7 @@ static char *read_note(const char *path, char ret_file[PATH_MAX])
     if (text == NULL) {
         return NULL;
     }
-    size_t size = slurp(path, text, NOTE_MAX);
+    size_t size = px_warm_read(path, O_NOFOLLOW, text, NOTE_MAX);
     char *end = size > 0 ? memchr(text, '\n', size) : NULL;
     if (end == NULL || end - text >= PATH_MAX) {
         free(text);

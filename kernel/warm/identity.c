@@ -88,6 +88,24 @@ bool px_warm_folder(bool make, char ret_folder[80])
            status.st_uid == geteuid() && (status.st_mode & 077) == 0;
 }
 
+size_t px_warm_read(const char *path, int flags, char *text, size_t size)
+{
+    size_t got = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    while (fd >= 0 && got < size - 1) {
+        ssize_t n = read(fd, text + got, size - 1 - got);
+        if (n <= 0) {
+            break;
+        }
+        got += (size_t)n;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    text[got] = '\0';
+    return got;
+}
+
 // --- the parts -----------------------------------------------------------------------------------
 
 static void put_file(writer *w, const char *path)
@@ -106,28 +124,10 @@ static void put_link(writer *w, const char *path)
     put(w, "%s %.*s\n", path, n > 0 ? (int)n : 0, target);
 }
 
-static size_t read_text(const char *path, char *text, size_t size)
-{
-    size_t got = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && got < size - 1) {
-        ssize_t n = read(fd, text + got, size - 1 - got);
-        if (n <= 0) {
-            break;
-        }
-        got += (size_t)n;
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    text[got] = '\0';
-    return got;
-}
-
 static void put_text(writer *w, const char *path)
 {
     char text[4096];
-    (void)read_text(path, text, sizeof(text));
+    (void)px_warm_read(path, 0, text, sizeof(text));
     put(w, "%s %s\n", path, text);
 }
 
@@ -150,7 +150,7 @@ static const char *const status_lines[] = {
 static void put_status(writer *w)
 {
     char text[8192];
-    (void)read_text("/proc/self/status", text, sizeof(text));
+    (void)px_warm_read("/proc/self/status", 0, text, sizeof(text));
     for (char *line = text; line != NULL && *line != '\0';) {
         char *end = strchr(line, '\n');
         if (end != NULL) {

@@ -61,6 +61,9 @@ uint64_t px_warm_hash(const char *text, size_t size);
 // px_warm_folder finds the run folder ($PX_RUNTIME_DIR or /tmp/pxkernel-<uid>) and checks that it
 // is this user's alone. With make it is made.
 bool px_warm_folder(bool make, char ret_folder[80]);
+// px_warm_read reads the first size - 1 bytes of a file, with a NUL after them; how many there
+// were, 0 also where it cannot be read. flags go to open(): O_NOFOLLOW refuses a link.
+size_t px_warm_read(const char *path, int flags, char *text, size_t size);
 
 // --- messages ------------------------------------------------------------------------------------
 

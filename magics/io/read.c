@@ -59,13 +59,8 @@ static void release(px_client *client, uint32_t engine, uint64_t task, uint16_t 
     const px_route route = {
         .kind = PX_ROUTE_RELEASE, .flags = flags, .client = client->id, .task = task, .n = 1};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *frame = NULL;
-    if (px_route_encode(&route, &engine, &frame) != PX_OK) {
+    if (px_route_push(&frames, &route, &engine) != PX_OK) {
         return; // the engine keeps the segment until this client leaves
-    }
-    if (px_frames_push(&frames, frame) != PX_OK) {
-        px_bytes_unref(frame);
-        return;
     }
     (void)pthread_mutex_lock(&client->sending);
     if (client->work != NULL) {

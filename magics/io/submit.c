@@ -47,13 +47,7 @@ static px_err send_later(px_client *client, const px_frames *frames)
 px_err px__compose(px_client *client, const px_route *route, const uint32_t *engines,
                    const px_outgoing *outgoing, px_frames *frames)
 {
-    px_bytes *frame = NULL;
-    PX_TRY(px_route_encode(route, engines, &frame));
-    px_err err = px_frames_push(frames, frame);
-    if (err != PX_OK) {
-        px_bytes_unref(frame);
-        return err;
-    }
+    PX_TRY(px_route_push(frames, route, engines));
     return px_session_compose(client->composer, outgoing, frames);
 }
 

@@ -66,6 +66,17 @@ px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes 
     return PX_OK;
 }
 
+px_err px_route_push(px_frames *frames, const px_route *route, const uint32_t *engines)
+{
+    px_bytes *frame = NULL;
+    PX_TRY(px_route_encode(route, engines, &frame));
+    px_err err = px_frames_push(frames, frame);
+    if (err != PX_OK) {
+        px_bytes_unref(frame);
+    }
+    return err;
+}
+
 static px_err fail(px_error *reterr, const char *what, const char *path)
 {
     int errnum = errno;

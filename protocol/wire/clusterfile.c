@@ -162,7 +162,7 @@ bool px_cluster_near(const px_cluster_file *file)
     return same_host(file) && access(file->control, F_OK) == 0;
 }
 
-void px_cluster_file_json(const px_cluster_file *file, px_jsonw *w)
+void px_cluster_file_json(const px_cluster_file *file, bool with_key, px_jsonw *w)
 {
     px_jsonw_object(w);
     px_jsonw_key_int(w, "version", FILE_VERSION);
@@ -173,8 +173,10 @@ void px_cluster_file_json(const px_cluster_file *file, px_jsonw *w)
     px_jsonw_key_string(w, "started", file->started);
     px_jsonw_key_int(w, "n", file->n);
     px_jsonw_key_string(w, "launcher", file->launcher);
-    px_jsonw_key_string(w, "key", file->key);
-    px_jsonw_key_string(w, "signature_scheme", file->signature_scheme);
+    if (with_key) {
+        px_jsonw_key_string(w, "key", file->key);
+        px_jsonw_key_string(w, "signature_scheme", file->signature_scheme);
+    }
     px_jsonw_key_string(w, "control", file->control);
     px_jsonw_key_string(w, "work", file->work);
     px_jsonw_key_string(w, "cwd", file->cwd);
@@ -200,7 +202,7 @@ px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr)
     px_jsonw w = px_jsonw_to(&out);
 
     PX_TRY(file_path(file->id, path, reterr));
-    px_cluster_file_json(file, &w);
+    px_cluster_file_json(file, true, &w);
     px_buf_append(&out, "\n", 1);
     if (px_buf_status(&out) != PX_OK) {
         return px_error_set(reterr, PX_ENOMEM, "out of memory");

@@ -64,15 +64,9 @@ static px_err send(const px_entry *entry, px_link *link, px_slice content, px_er
     const px_route route = {.kind = PX_ROUTE_HUB};
     const px_outgoing outgoing = {.msg_type = "register_request", .content = content};
     PX_AUTO_FRAMES frames = {0};
-    px_bytes *frame = NULL;
-    PX_TRY(px_route_encode(&route, NULL, &frame));
-    px_err err = px_frames_push(&frames, frame);
-    if (err != PX_OK) {
-        px_bytes_unref(frame);
-        return err;
-    }
+    PX_TRY(px_route_push(&frames, &route, NULL));
     PX_TRY(px_session_compose(entry->session, &outgoing, &frames));
-    err = px_link_send(link, &frames);
+    px_err err = px_link_send(link, &frames);
     return err == PX_OK ? PX_OK : ended(entry, err, reterr);
 }
 

@@ -67,6 +67,8 @@ px_err px_route_decode(px_slice frame, px_route *ret_route);
 uint32_t px_route_engine(const px_route *route, uint32_t index);
 // px_route_encode makes the frame for engines (n of them).
 px_err px_route_encode(const px_route *route, const uint32_t *engines, px_bytes **ret_frame);
+// px_route_push appends it to a message; on failure the message is as before.
+px_err px_route_push(px_frames *frames, const px_route *route, const uint32_t *engines);
 
 // The run folder. px_cluster_root: $PX_RUNTIME_DIR or /tmp/pxkernel-<uid>, made 0700 when absent;
 // PX_EPERM with a sentence when it is not ours or open to others.
@@ -107,8 +109,9 @@ px_err px_cluster_file_read(const char *name, px_cluster_file *ret_file, px_erro
 px_err px_cluster_file_load(const char *path, px_cluster_file *ret_file, px_error *reterr);
 px_err px_cluster_file_parse(px_slice text, const char *path, px_cluster_file *ret_file,
                              px_error *reterr);
-// px_cluster_file_json appends what px_cluster_file_write writes.
-void px_cluster_file_json(const px_cluster_file *file, px_jsonw *w);
+// px_cluster_file_json appends what px_cluster_file_write writes; without the key for who is only
+// told about the cluster.
+void px_cluster_file_json(const px_cluster_file *file, bool with_key, px_jsonw *w);
 px_err px_cluster_file_write(const px_cluster_file *file, px_error *reterr);
 // px_cluster_alive tells if a controller holds the folder's lock. px_cluster_sweep removes the
 // folder of a controller that is gone (only when the lock is free); true when it removed one.
