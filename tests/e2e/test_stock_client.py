@@ -193,9 +193,16 @@ def test_results_of_another_client(front):
 def test_abort_signal_and_clear(front):
     said = run("""
         import signal
-        slow = rc[0].apply_async(time.sleep, 30)
+        def sleep(begun):
+            import time
+            open(begun, "w").close()
+            time.sleep(30)
+
+        begun = os.path.join(os.environ["IPYTHONDIR"], "begun")
+        slow = rc[0].apply_async(sleep, begun)
         waiting = rc[0].apply_async(lambda: 1)
-        time.sleep(0.2)
+        while not os.path.exists(begun):
+            time.sleep(0.01)
         rc.abort([waiting], targets=0, block=True)
         rc.send_signal(signal.SIGINT, targets=0, block=True)
         try:
