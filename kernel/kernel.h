@@ -16,6 +16,7 @@
 #include "io/member.h"
 #include "io/need.h"
 #include "io/outbox.h"
+#include "io/questions.h"
 #include "io/stuck.h"
 #include "io/subshell.h"
 #include "io/waiting.h"
@@ -71,9 +72,9 @@ typedef struct px_config {
 
 typedef struct px_kernel {
     px_config config;
-    px_mailbox inbox;   // px-io to px-main: px_request and notices (io/request.h)
-    px_mailbox answers; // px-io to whoever waits in input(): px_request of type input_reply
-    px_outbox outbox;   // anyone to px-io
+    px_mailbox inbox;       // px-io to px-main: px_request and notices (io/request.h)
+    px_questions questions; // of input(); their answers come from px-io
+    px_outbox outbox;       // anyone to px-io
     px_capture capture;
     px_interrupt interrupt;
     px_stuck stuck;                           // an interrupt that does not act
@@ -100,6 +101,8 @@ extern px_kernel *px_kernel_current;
 // px_io_post hands a chain of entries (no streams) over. It is sent from this thread when the
 // transport allows that and px-io is not at it, else px-io is woken. Takes chain; NULL is allowed.
 void px_io_post(px_io *io, px_out *chain);
+// px_io_next_id makes an id for a message that is told apart by it.
+void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE]);
 // px_io_wants_statuses tells if busy and idle are to be published.
 bool px_io_wants_statuses(const px_io *io);
 // px_io_set_kernel_info replaces the content of kernel_info_reply. Takes content.

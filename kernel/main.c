@@ -67,7 +67,7 @@ static px_err start_kernel(const px_config *config, const px_launch *launch,
     kernel->witness.environment = launch != NULL ? launch->environment : NULL;
     kernel->witness.child = child;
     px_must(px_mailbox_init(&kernel->inbox));
-    px_must(px_mailbox_init(&kernel->answers));
+    px_must(px_questions_init(&kernel->questions));
     px_must(px_mailbox_init(&kernel->side));
     px_must(px_outbox_init(&kernel->outbox));
     px_must(px_interrupt_init(&kernel->interrupt));

@@ -118,6 +118,8 @@ static void send_message(px_io *io, px_out *out)
         .msg_type = out->msg_type,
         .content = bytes_or_nothing(out->content),
         .metadata = bytes_or_nothing(out->metadata),
+        .msg_id = out->msg_id,
+        .date = out->kind == PX_OUT_REPLY ? out->made : NULL,
         .buffers = out->frames.items,
         .n_buffers = px_frames_count(&out->frames),
     };
@@ -250,6 +252,11 @@ void px_io_post(px_io *io, px_out *chain)
     }
 }
 
+void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE])
+{
+    px_session_next_id(io->session, ret_id);
+}
+
 bool px_io_wants_statuses(const px_io *io)
 {
     return io->transport->ops->statuses;
@@ -292,7 +299,7 @@ void px_io_deliver(px_io *io, px_channel channel, px_message *message)
     px_request *request = px_request_new(channel, message);
     px_subshell *shell = NULL;
     if (channel == PX_STDIN) {
-        px_mailbox_post(&io->kernel->answers, &request->letter);
+        px_questions_answer(&io->kernel->questions, request);
     } else if (!px_shells_find(io, request, &shell) ||
                px_answer(io, channel, message, request->parent)) {
         px_request_free(request);

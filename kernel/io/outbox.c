@@ -35,6 +35,9 @@ px_out *px_out_new(px_out_kind kind, px_parent *parent)
     px_out *out = px_need_zeroed(sizeof(*out));
     out->kind = kind;
     out->parent = px_parent_ref(parent);
+    if (kind == PX_OUT_REPLY) {
+        px_stamp_now(out->made);
+    }
     return out;
 }
 
@@ -49,6 +52,7 @@ void px_out_free(px_out *out)
     px_bytes_unref(out->content);
     px_bytes_unref(out->metadata);
     px_bytes_unref(out->topic);
+    free(out->msg_id);
     px_frames_done(&out->frames);
     free(out);
 }

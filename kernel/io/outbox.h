@@ -40,16 +40,18 @@ typedef enum px_stream_name { PX_STDOUT, PX_STDERR } px_stream_name;
 typedef struct px_out {
     struct px_out *next;
     px_out_kind kind;
-    px_channel channel;    // REPLY, RAW
-    px_stream_name stream; // STREAM
-    char msg_type[64];     // PUBLISH, REPLY
-    px_parent *parent;     // owned; NULL: none
-    px_buf text;           // STREAM
-    px_bytes *whole;       // STREAM: instead of text, a long text by reference
-    px_bytes *content;     // owned; NULL: {}
-    px_bytes *metadata;    // owned; NULL: {}
-    px_bytes *topic;       // owned; NULL: the usual one
-    px_frames frames;      // RAW: the message; PUBLISH, REPLY: the buffers
+    px_channel channel;       // REPLY, RAW
+    px_stream_name stream;    // STREAM
+    char msg_type[64];        // PUBLISH, REPLY
+    px_parent *parent;        // owned; NULL: none
+    px_buf text;              // STREAM
+    px_bytes *whole;          // STREAM: instead of text, a long text by reference
+    px_bytes *content;        // owned; NULL: {}
+    px_bytes *metadata;       // owned; NULL: {}
+    px_bytes *topic;          // owned; NULL: the usual one
+    char *msg_id;             // owned; NULL: the next one
+    char made[PX_STAMP_SIZE]; // REPLY: its date, which is not later than the next request's start
+    px_frames frames;         // RAW: the message; PUBLISH, REPLY: the buffers
 } px_out;
 
 px_out *px_out_new(px_out_kind kind,

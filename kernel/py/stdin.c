@@ -1,29 +1,22 @@
 // input() and getpass(): a question to the front end that sent the request, and a wait that a
 // signal can end.
 //
-// The wait is ppoll() on the mailbox where px-io puts what comes on the stdin channel, without the
-// GIL; a condition variable would not return on Ctrl-C. Answers to earlier questions that nobody
-// waits for any more are dropped first.
+// The wait is ppoll() on the mailbox where px-io puts the answer (io/questions.h), without the GIL;
+// a condition variable would not return on Ctrl-C.
 
 #include "py/python.h"
 
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 
-static void drop_stale(px_kernel *kernel)
-{
-    px_letter *letter = px_mailbox_take(&kernel->answers);
-    while (letter != NULL) {
-        px_letter *next = letter->next;
-        px_request_free(PX_CONTAINER(letter, px_request, letter));
-        letter = next;
-    }
-}
-
-static void ask(px_kernel *kernel, px_parent *parent, px_slice prompt, bool password)
+static void ask(px_kernel *kernel, px_parent *parent, const px_question *question, px_slice prompt,
+                bool password)
 {
     px_out *out = px_out_new(PX_OUT_REPLY, parent);
     out->channel = PX_STDIN;
+    out->msg_id = px_need_zeroed(sizeof(question->msg_id));
+    memcpy(out->msg_id, question->msg_id, sizeof(question->msg_id));
     (void)snprintf(out->msg_type, sizeof(out->msg_type), "input_request");
     PX_AUTO_BUF text = {0};
     px_jsonw w = px_jsonw_to(&text);
@@ -59,22 +52,7 @@ static int wait_readable(int fd)
     return n > 0 ? 0 : -1;
 }
 
-// wait_answer gives the answer to the question of parent, or NULL with an exception.
-static px_request *wait_answer(px_kernel *kernel, const px_parent *parent)
-{
-    for (;;) {
-        if (wait_readable(px_mailbox_fd(&kernel->answers)) < 0) {
-            return NULL;
-        }
-        px_letter *letter = px_mailbox_take_one(&kernel->answers);
-        px_request *answer = letter != NULL ? PX_CONTAINER(letter, px_request, letter) : NULL;
-        if (answer != NULL && px_parent_asked(parent, answer->parent)) {
-            return answer;
-        }
-        px_request_free(answer);
-    }
-}
-
+// value_of gives what was answered, or NULL with EOFError.
 static PyObject *value_of(const px_request *answer)
 {
     px_slice value = px_member(answer->message->content, "value");
@@ -94,6 +72,22 @@ static PyObject *value_of(const px_request *answer)
         return NULL;
     }
     return Py_NewRef(text);
+}
+
+// wait_value waits for the answer and gives its value, or NULL with an exception.
+static PyObject *wait_value(px_question *question)
+{
+    if (wait_readable(px_mailbox_fd(&question->answer)) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+            PyErr_SetString(PyExc_KeyboardInterrupt, "Interrupted by user");
+        }
+        return NULL;
+    }
+    px_letter *letter = px_mailbox_take_one(&question->answer);
+    px_request *answer = PX_CONTAINER(letter, px_request, letter);
+    PyObject *value = value_of(answer);
+    px_request_free(answer);
+    return value;
 }
 
 static PyObject *input_request(PyObject *module, PyObject *args)
@@ -122,17 +116,14 @@ static PyObject *input_request(PyObject *module, PyObject *args)
                         "no front end asked for this: there is nobody to answer");
         return NULL;
     }
-    drop_stale(kernel);
-    ask(kernel, parent, px_slice_of(prompt, (size_t)size), password != 0);
-    px_request *answer = wait_answer(kernel, parent);
-    if (answer == NULL) {
-        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-            PyErr_SetString(PyExc_KeyboardInterrupt, "Interrupted by user");
-        }
-        return NULL;
+    px_question question = {.parent = parent};
+    px_io_next_id(kernel->io, question.msg_id);
+    if (px_question_open(&kernel->questions, &question) != PX_OK) {
+        return PyErr_SetFromErrno(PyExc_OSError);
     }
-    PyObject *value = value_of(answer);
-    px_request_free(answer);
+    ask(kernel, parent, &question, px_slice_of(prompt, (size_t)size), password != 0);
+    PyObject *value = wait_value(&question);
+    px_question_close(&kernel->questions, &question);
     return value;
 }
 

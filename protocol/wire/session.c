@@ -219,7 +219,11 @@ static px_err write_header(px_session *session, const px_outgoing *outgoing, px_
     char *number = end;
     size_t id_size;
 
-    px_stamp_now(stamp);
+    if (outgoing->date != NULL) {
+        memcpy(stamp, outgoing->date, PX_STAMP_SIZE);
+    } else {
+        px_stamp_now(stamp);
+    }
     if (outgoing->msg_id == NULL) {
         number = write_decimal(end, next_number(session));
         id_size = session->middle + (size_t)(end - number);

@@ -243,6 +243,41 @@ def test_each_has_its_own_current_request_loop_and_input(front):
     assert front.run(parent, subshell) == f"{subshell}\n"
 
 
+def test_two_ask_at_once_and_each_gets_its_own_answer(front):
+    """Answered as JupyterLab does, whose input_reply names the input_request; the last one first."""
+    subshells = [None, front.create(), front.create()]
+    asked = {}
+    for at, subshell in enumerate(subshells):
+        request = front.execute(f"print(input('{at}? '))", subshell, allow_stdin=True)
+        question = front.client.get_stdin_msg(timeout=60)
+        assert question["msg_type"] == "input_request"
+        assert question["parent_header"]["msg_id"] == request
+        assert question["content"]["prompt"] == f"{at}? "
+        asked[request] = question
+    for request, question in reversed(asked.items()):
+        content = {"value": f"answer to {question['content']['prompt']}", "status": "ok"}
+        reply = front.client.session.msg("input_reply", content, parent=question["header"])
+        front.client.stdin_channel.send(reply)
+        assert front.text(request) == f"answer to {question['content']['prompt']}\n"
+    front.replies(*asked)
+
+
+def test_a_front_end_that_names_no_question_answers_the_oldest(front):
+    subshell = front.create()
+    requests = []
+    for at, name in enumerate((None, subshell)):
+        requests.append(front.execute(f"print({at}, input())", name, allow_stdin=True))
+        assert front.client.get_stdin_msg(timeout=60)["msg_type"] == "input_request"
+    front.client.input("first")
+    front.client.input("second")
+    first, second = front.outputs(*requests)
+    texts = [
+        [m["content"]["text"] for m in one if m["msg_type"] == "stream"] for one in (first, second)
+    ]
+    assert texts == [["0 first\n"], ["1 second\n"]]
+    front.replies(*requests)
+
+
 def test_background_tasks_of_a_subshell_go_on_between_its_cells(front):
     subshell = front.create()
     request = front.execute(

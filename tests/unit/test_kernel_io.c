@@ -28,7 +28,7 @@ static void start_kernel(void)
     kernel.config.write_connection = true;
     kernel.config.remove_connection = true;
     ok(px_mailbox_init(&kernel.inbox));
-    ok(px_mailbox_init(&kernel.answers));
+    ok(px_questions_init(&kernel.questions));
     ok(px_mailbox_init(&kernel.side));
     ok(px_outbox_init(&kernel.outbox));
     ok(px_interrupt_init(&kernel.interrupt));
@@ -55,7 +55,6 @@ static void stop_kernel(void)
     px_known_done(&kernel.known);
     px_subshells_done(&kernel.subshells);
     px_mailbox_done(&kernel.inbox);
-    px_mailbox_done(&kernel.answers);
     px_mailbox_done(&kernel.side);
     px_session_free(session);
     px_context_free(context);

@@ -243,6 +243,19 @@ START_TEST(test_session__verifies_what_it_composed)
 }
 END_TEST
 
+START_TEST(test_session__composes_with_a_date_that_is_given)
+{
+    PX_AUTO(px_session) session = session_with(KEY);
+    PX_AUTO_FRAMES frames = {0};
+    PX_AUTO(px_json) header = NULL;
+    const px_outgoing outgoing = {.msg_type = "status", .date = "2026-01-31T12:34:56.789012Z"};
+
+    ok(px_session_compose(session, &outgoing, &frames));
+    ok(px_json_parse(px_frames_get(&frames, 2), &header, NULL));
+    expect_text(px_json_text(header, "date"), "2026-01-31T12:34:56.789012Z");
+}
+END_TEST
+
 START_TEST(test_session__clones_never_give_an_id_twice)
 {
     enum { N = 5000 };
@@ -302,5 +315,6 @@ UNIT_MAIN("session", test_session__verifies_what_python_signed, test_session__re
           test_session__header_values_are_decoded,
           test_session__composes_what_the_specification_says,
           test_session__verifies_what_it_composed, test_session__clones_never_give_an_id_twice,
+          test_session__composes_with_a_date_that_is_given,
           test_session__a_forked_child_has_an_id_of_its_own,
           test_session__refuses_an_unknown_scheme)

@@ -61,6 +61,7 @@ typedef struct px_outgoing {
     const char *msg_type;
     px_slice parent, metadata, content;
     const char *msg_id;       // NULL: the next of this session
+    const char *date;         // as px_stamp_now writes it; NULL: now
     px_bytes *const *buffers; // borrowed; referenced by the message
     size_t n_buffers;
 } px_outgoing;
