@@ -32,8 +32,8 @@ static void abort_task(px_io *io, wanted *w, bool interrupt)
                    &(px_outgoing){.msg_type = type,
                                   .content = PX_SLICE_LITERAL("{\"status\":\"aborted\"}")});
         px_parent_unref(parent);
-    } else if (interrupt) {
-        (void)px_interrupt_send_to(&kernel->interrupt, is_task, w); // it may be done by now
+    } else if (interrupt && px_interrupt_send_to(&kernel->interrupt, is_task, w) == PX_OK) {
+        px_stuck_watch(io); // else it is done by now
     }
 }
 

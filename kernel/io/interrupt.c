@@ -31,7 +31,7 @@ void px_interrupt_early(px_interrupt *interrupt)
     (void)sigaction(SIGINT, &action, NULL); // cannot fail for SIGINT
 }
 
-bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns posted)
+bool px_interrupt_begin(px_interrupt *interrupt, px_parent *running, px_ns posted)
 {
     (void)pthread_mutex_lock(&interrupt->lock);
     // One that came before the request is not meant for it.
@@ -82,6 +82,15 @@ px_parent *px_interrupt_shown(px_interrupt *interrupt)
 void px_interrupt_unlock(px_interrupt *interrupt)
 {
     (void)pthread_mutex_unlock(&interrupt->lock);
+}
+
+px_parent *px_interrupt_running(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    px_parent *running =
+        px_parent_ref(interrupt->shown != NULL ? interrupt->shown : interrupt->running);
+    (void)pthread_mutex_unlock(&interrupt->lock);
+    return running;
 }
 
 // send_signal interrupts what runs. Lock held.

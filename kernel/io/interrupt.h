@@ -13,20 +13,20 @@
 
 typedef struct px_interrupt {
     pthread_mutex_t lock;
-    pthread_t main;           // the thread that runs Python
-    bool busy;                // a request runs
-    bool sent;                // a signal was sent for it
-    bool booting;             // no request has run yet: an interrupt waits for the first
-    px_ns pending;            // when an interrupt came while booting; 0: none did
-    const px_parent *running; // the request that is busy; compared, not kept
-    atomic_uint others;       // requests that run in subshells
-    px_parent *shown;         // what front ends were told is running: until its `idle` is posted
+    pthread_t main;     // the thread that runs Python
+    bool busy;          // a request runs
+    bool sent;          // a signal was sent for it
+    bool booting;       // no request has run yet: an interrupt waits for the first
+    px_ns pending;      // when an interrupt came while booting; 0: none did
+    px_parent *running; // the request that is busy; not a reference: it outlives busy
+    atomic_uint others; // requests that run in subshells
+    px_parent *shown;   // what front ends were told is running: until its `idle` is posted
 } px_interrupt;
 
 px_err px_interrupt_init(px_interrupt *interrupt);
 // px_interrupt_begin says that a request, which came at posted, runs from here on. True: it was
 // interrupted before it began. px-main.
-bool px_interrupt_begin(px_interrupt *interrupt, const px_parent *running, px_ns posted);
+bool px_interrupt_begin(px_interrupt *interrupt, px_parent *running, px_ns posted);
 // px_interrupt_end says that none runs. After it no signal is sent for the request; one may be on
 // its way if true is returned: some were sent. px-main.
 bool px_interrupt_end(px_interrupt *interrupt);
@@ -38,6 +38,9 @@ void px_interrupt_show(px_interrupt *interrupt, px_parent *parent);
 // NULL. Locks until px_interrupt_unlock, so that `idle` cannot be posted in between.
 px_parent *px_interrupt_shown(px_interrupt *interrupt);
 void px_interrupt_unlock(px_interrupt *interrupt);
+// px_interrupt_running gives the request that front ends were told of, else (an engine tells
+// nobody) the one that runs: a new reference, or NULL. Any thread.
+px_parent *px_interrupt_running(px_interrupt *interrupt);
 // px_interrupt_send interrupts what runs: our process group when we lead it (children too), else
 // the main thread. When that runs nothing but a subshell does, the main thread passes it on
 // (py/shell.c). Any thread.

@@ -99,11 +99,39 @@ static bool still_stuck(px_io *io)
 {
     px_kernel *kernel = io->kernel;
     px_stuck *stuck = &kernel->stuck;
-    px_parent *running = px_interrupt_shown(&kernel->interrupt);
-    px_interrupt_unlock(&kernel->interrupt);
+    px_parent *running = px_interrupt_running(&kernel->interrupt);
     bool same = running != NULL && running == stuck->cell;
     px_parent_unref(running);
     return same && atomic_load(&stuck->alive) < stuck->question;
+}
+
+// write_text writes what the user is told.
+static void write_text(const px_config *config, px_slice where, px_buf *out)
+{
+    PX_AUTO_BUF who = {0};
+    PX_AUTO_BUF cure = {0};
+    if (config->engine) {
+        px_buf_printf(&who, " of engine %lld", (long long)config->engine_id);
+        px_buf_printf(&cure,
+                      "interrupt once more to leave it to that, or restart it (`pxcluster "
+                      "restart --engines %lld`)",
+                      (long long)config->engine_id);
+    } else {
+        px_buf_append_str(&cure, "or restart the kernel");
+    }
+    px_buf_append_str(out, "The interrupt has not acted yet: Python");
+    px_buf_append_slice(out, px_buf_slice(&who));
+    px_buf_append_str(out, " is in a C function that does not look for interrupts");
+    if (where.size > 0) {
+        px_buf_append_str(out, ", called ");
+        px_buf_append_slice(out, where);
+    }
+    px_buf_append_str(out, ". It acts when that function returns. Wait for that, ");
+    px_buf_append_slice(out, px_buf_slice(&cure));
+    px_buf_append_str(out, "; until then all variables are kept.\n");
+    px_must(px_buf_status(&who));
+    px_must(px_buf_status(&cure));
+    px_must(px_buf_status(out));
 }
 
 static void tell(px_io *io)
@@ -112,12 +140,10 @@ static void tell(px_io *io)
     PX_AUTO_BUF where = {0};
     PX_AUTO_BUF text = {0};
     PX_AUTO_BUF content = {0};
-    bool known = px_stuck_place(px_buf_slice(&stuck->place), &where);
-    px_buf_printf(&text,
-                  "The interrupt has not acted yet: Python is in a C function that does not look "
-                  "for interrupts%s%.*s. It acts when that function returns. Wait for that, or "
-                  "restart the kernel; until then all variables are kept.\n",
-                  known ? ", called " : "", known ? (int)where.size : 0, (const char *)where.data);
+    if (!px_stuck_place(px_buf_slice(&stuck->place), &where)) {
+        px_buf_clear(&where);
+    }
+    write_text(&io->kernel->config, px_buf_slice(&where), &text);
     px_jsonw w = px_jsonw_to(&content);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "name", "stderr");
@@ -177,8 +203,7 @@ void px_stuck_watch(px_io *io)
     px_kernel *kernel = io->kernel;
     px_stuck *stuck = &kernel->stuck;
     bool (*ask)(uint64_t) = atomic_load(&stuck->ask);
-    px_parent *running = px_interrupt_shown(&kernel->interrupt);
-    px_interrupt_unlock(&kernel->interrupt);
+    px_parent *running = px_interrupt_running(&kernel->interrupt);
     if (running == NULL || ask == NULL || running == stuck->cell) {
         px_parent_unref(running); // nothing runs, or this one is being watched
         return;

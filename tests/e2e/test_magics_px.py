@@ -179,6 +179,34 @@ def test_px__interrupt_reaches_the_engines(notebook):
     ]
 
 
+def test_px__an_engine_s_c_call_that_cannot_be_interrupted_is_named(notebook):
+    request = notebook.send(
+        "%%px\nimport itertools\nfrom pxkernel import _kernel\nprint('started')\n"
+        "if _kernel.engine_id == 1: sum(itertools.repeat(1))"
+    )
+    texts = {"stdout": "", "stderr": ""}
+
+    def read_until(name, words, count):
+        while texts[name].count(words) < count:
+            message = notebook.client.get_iopub_msg(timeout=60)
+            if message["msg_type"] == "stream":
+                texts[message["content"]["name"]] += message["content"]["text"]
+
+    read_until("stdout", "started", 2)
+    notebook.manager.interrupt_kernel()
+    read_until("stderr", "variables are kept", 1)
+    told = texts["stderr"]
+    assert (
+        "[stderr:1] The interrupt has not acted yet: Python of engine 1 is in a C function" in told
+    )
+    assert "called at line 4 of the cell." in told
+    assert "pxcluster restart --engines 1" in told
+    notebook.manager.interrupt_kernel()
+    reply = notebook.client.get_shell_msg(timeout=60)
+    assert reply["parent_header"]["msg_id"] == request
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+
+
 def test_apply__interrupt_reaches_the_engines(notebook):
     notebook.run("import time\nview = rc[:]").ok()
     request = notebook.send("print('go')\nview.apply_sync(time.sleep, 60)")
