@@ -10,7 +10,7 @@ TEST_FUZZ_SECONDS ?= 5
 FUZZ_SECONDS ?= 60
 # The environment with the peers (ipykernel, ipyparallel, xeus-python) that `make bench` compares with.
 PEERS  ?= .venv-peers
-# The environment with the ipykernel that the protocol checks compare with.
+# The environment with the ipykernel that the protocol checks compare with, and with its own tests.
 IPYKERNEL ?= .venv-ipykernel
 # The Pythons that self-contained wheels are made for; empty: all that tools/pythons.sh finds.
 PYTHONS ?=
@@ -130,10 +130,9 @@ $(PEERS)/.px-peers: bench/peers.txt bench/peers-more.txt
 	@$(run) tools/peers.sh $(PEERS) $(PYTHON)
 	@touch $@
 
-$(IPYKERNEL)/.px-ipykernel: tests/ipykernel.txt
-	@echo "setting up $(IPYKERNEL): the ipykernel that the protocol checks compare with"
-	@$(PYTHON) -m venv $(IPYKERNEL)
-	@$(run) $(IPYKERNEL)/bin/python -m pip --disable-pip-version-check install -q -r tests/ipykernel.txt
+$(IPYKERNEL)/.px-ipykernel: tests/ipykernel.txt tools/ipykernel.sh
+	@echo "setting up $(IPYKERNEL): the ipykernel that the protocol checks compare with, and its tests"
+	@$(run) tools/ipykernel.sh $(IPYKERNEL) $(PYTHON)
 	@touch $@
 
 .PHONY: help lab build test lint fuzz bench soak dev protocol-checks constraints wheels clean

@@ -1,7 +1,8 @@
 """ipykernel's own tests that talk to a kernel over its sockets, with this kernel in its place.
 
-They are not copied: PX_IPYKERNEL_SOURCE names a checkout of ipykernel. docs/ipykernel-tests.md says
-which of its tests cannot apply, and why; the list here is the same one.
+They are not copied: they run out of ipykernel's source distribution, which the test set-up
+unpacks (tools/ipykernel.sh). docs/ipykernel-tests.md says which of its tests cannot apply, and why;
+the list here is the same one.
 """
 
 import json
@@ -11,9 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from protocol_checks.subject import IPYKERNEL
 from support import BIN
 
-SOURCE = os.environ.get("PX_IPYKERNEL_SOURCE")
+SOURCE = IPYKERNEL / "source"
 FILES = (
     "test_kernel.py",
     "test_message_spec.py",
@@ -44,7 +46,10 @@ def environment(watch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SOURCE, reason="PX_IPYKERNEL_SOURCE names no checkout of ipykernel")
+@pytest.mark.skipif(
+    not (SOURCE / "tests").is_dir(),
+    reason="ipykernel's tests are not there: `make test` fetches them",
+)
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("file", FILES)
 def test_suite(file, environment, tmp_path, request):
@@ -53,7 +58,7 @@ def test_suite(file, environment, tmp_path, request):
         environment.pop("CI", None)  # where they skip it
     settings = tmp_path / "pytest.ini"
     settings.write_text("[pytest]\nasyncio_mode = auto\ntimeout = 60\nmarkers = flaky\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "--rootdir", SOURCE]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "--rootdir", str(SOURCE)]
     command += ["-o", f"cache_dir={tmp_path / 'cache'}"]
     for name in NOT_FOR_US:
         command += ["--deselect", name]

@@ -244,7 +244,7 @@ def test_each_has_its_own_current_request_loop_and_input(front):
 
 
 def test_two_ask_at_once_and_each_gets_its_own_answer(front):
-    """Answered as JupyterLab does, whose input_reply names the input_request; the last one first."""
+    """As JupyterLab answers, whose input_reply names the input_request; the last one first."""
     subshells = [None, front.create(), front.create()]
     asked = {}
     for at, subshell in enumerate(subshells):
