@@ -103,8 +103,8 @@ extern px_kernel *px_kernel_current;
 void px_io_post(px_io *io, px_out *chain);
 // px_io_next_id makes an id for a message that is told apart by it.
 void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE]);
-// px_io_wants_statuses tells if busy and idle are to be published.
-bool px_io_wants_statuses(const px_io *io);
+// px_io_wants_statuses tells if busy and idle of a request are to be published.
+bool px_io_wants_statuses(const px_io *io, const px_parent *parent);
 // px_io_set_kernel_info replaces the content of kernel_info_reply. Takes content.
 void px_io_set_kernel_info(px_io *io, px_bytes *content);
 // px_io_set_output_limit: so many bytes of text does a cell show (io/flood.h); 0: all of it, -1: as
@@ -114,6 +114,11 @@ void px_io_output_limits(px_io *io, size_t *ret_most, size_t *ret_burst, size_t 
 // px_io_spill writes text to a file of output, on the calling thread. missing: bytes of it that are
 // not shown. Appends a sentence that says so, and the content of a display_data message.
 void px_io_spill(px_io *io, px_slice text, uint64_t missing, px_buf *sentence, px_buf *note);
+// px_doors_open binds sockets as wish (px_options_doors) says, and writes the connection file,
+// 0600. px-main only; waits for px-io. Takes wish, which is malloc'ed. PX_EINVAL in a kernel.
+px_err px_doors_open(px_kernel *kernel, px_config *wish, px_error *reterr);
+// px_doors_config has file, ports and key; NULL: nothing is bound. px-main only.
+const px_config *px_doors_config(const px_kernel *kernel);
 // px_usage (io/usage.c) appends the content of usage_reply.
 void px_usage(px_buf *out);
 

@@ -373,3 +373,38 @@ px_err px_options_config(const px_options *options, px_config *ret_config, px_er
     }
     return kernel_config(options, ret_config, reterr);
 }
+
+// --- an engine's doors ---------------------------------------------------------------------------
+
+px_err px_options_doors(const px_config *engine, const char *ip, px_config *ret_config,
+                        px_error *reterr)
+{
+    char folder[PATH_MAX] = "";
+    px_error error = {0};
+    *ret_config = *engine;
+    ret_config->engine = false;
+    ret_config->write_connection = true;
+    ret_config->remove_connection = true;
+    PX_TRY(px_connection_defaults(&ret_config->connection));
+    if (ip != NULL && strlen(ip) >= sizeof(ret_config->connection.ip)) {
+        return px_error_set(reterr, PX_EINVAL, "\"%.40s…\" is too long for an address", ip);
+    }
+    if (ip != NULL) {
+        (void)snprintf(ret_config->connection.ip, sizeof(ret_config->connection.ip), "%s", ip);
+    }
+    // The run folder goes with the cluster, and what an engine that is killed leaves in it, too.
+    // On another host there is none.
+    char *file = ret_config->connection_file;
+    if (px_cluster_folder(engine->cluster.id, folder, &error) == PX_OK &&
+        access(folder, W_OK) == 0) {
+        (void)snprintf(file, PATH_MAX, "%.*s/kernel-%lld.json", PATH_MAX - 40, folder,
+                       (long long)engine->engine_id);
+        return PX_OK;
+    }
+    char runtime[PATH_MAX - 300];
+    runtime_folder(runtime, sizeof(runtime));
+    (void)snprintf(file, PATH_MAX, "%s/kernel-%.64s-%lld.json", runtime, engine->cluster.id,
+                   (long long)engine->engine_id);
+    make_folders(file);
+    return PX_OK;
+}

@@ -30,4 +30,9 @@ px_err px_options_read(int argc, char **argv, px_options *ret_options, px_error 
 // leaves open.
 px_err px_options_config(const px_options *options, px_config *ret_config, px_error *reterr);
 
+// px_options_doors makes that of the sockets that `engine` binds for front ends (io/doors.h), on ip
+// (NULL: loopback), with a key of their own.
+px_err px_options_doors(const px_config *engine, const char *ip, px_config *ret_config,
+                        px_error *reterr);
+
 #endif

@@ -17,7 +17,7 @@ static bool is_task(void *context, const px_parent *parent)
 {
     const wanted *w = context;
     px_route route;
-    return px_frames_count(&parent->idents) > 0 &&
+    return !parent->door && px_frames_count(&parent->idents) > 0 &&
            px_route_decode(px_frames_get(&parent->idents, 0), &route) == PX_OK &&
            route.client == w->client && route.task == (uint64_t)w->task;
 }

@@ -129,8 +129,10 @@ static void answer_usage(px_buf *out)
 }
 
 // write_answer writes the content of the reply; false when the request is not ours.
-static bool write_answer(px_io *io, px_channel channel, const px_message *message, px_buf *out)
+static bool write_answer(px_io *io, px_channel channel, const px_message *message,
+                         const px_parent *parent, px_buf *out)
 {
+    px_transport *way = px_io_way(io, channel, parent);
     switch (message->type) {
     case PX_MSG_KERNEL_INFO_REQUEST:
         answer_kernel_info(io, out);
@@ -139,15 +141,24 @@ static bool write_answer(px_io *io, px_channel channel, const px_message *messag
         answer_interrupt(io, out);
         return true;
     case PX_MSG_SHUTDOWN_REQUEST:
-        answer_shutdown(message, out);
+        if (parent->door) {
+            write_error(out, "PermissionError",
+                        "this kernel is an engine and ends with its cluster; `pxcluster stop "
+                        "--engines N` ends it alone");
+        } else {
+            answer_shutdown(message, out);
+        }
         return true;
     case PX_MSG_CONNECT_REQUEST:
-        io->transport->ops->connection(io->transport, out);
+        way->ops->connection(way, out);
         return true;
     case PX_MSG_HEARTBEAT_REQUEST:
         write_ok(out);
         return true;
     case PX_MSG_ABORT_REQUEST:
+        if (parent->door) {
+            return false; // it is the controller's
+        }
         px_abort_tasks(io, message->content);
         write_ok(out);
         return io->kernel->config.engine;
@@ -187,21 +198,22 @@ void px_answer_send(px_io *io, px_channel channel, const px_parent *parent,
 bool px_answer(px_io *io, px_channel channel, const px_message *message, const px_parent *parent)
 {
     PX_AUTO_BUF content = {0};
-    if (!write_answer(io, channel, message, &content)) {
+    if (!write_answer(io, channel, message, parent, &content)) {
         return false;
     }
     px_must(px_buf_status(&content));
+    bool ends = message->type == PX_MSG_SHUTDOWN_REQUEST && !parent->door;
     char type[64];
     px_reply_type(message->msg_type, type, sizeof(type));
     const px_outgoing reply = {.msg_type = type, .content = px_buf_slice(&content)};
     px_io_status(io, parent, "busy");
     px_io_send(io, channel, parent, &reply);
-    if (message->type == PX_MSG_SHUTDOWN_REQUEST) {
+    if (ends) {
         px_io_send(io, PX_IOPUB, parent, &reply);
     }
     px_io_status(io, parent, "idle");
     say_busy_again(io);
-    if (message->type == PX_MSG_SHUTDOWN_REQUEST) {
+    if (ends) {
         px_ending_begin(io, px_member_is(message->content, "restart", "true"));
     }
     return true;

@@ -37,6 +37,7 @@ static void press_on(void *context, px_ns now)
     px_log_warning("Python did not end in time, ending without it", "deadline_s=2");
     px_capture_stop(&io->kernel->capture);
     px_io_drain(io, true);
+    px_doors_close(io);
     io->transport->ops->close(io->transport);
     px_ending_group(true);
     px_witness_leaving(io->kernel, 0);

@@ -33,11 +33,6 @@ px_loop *px_io_loop(px_io *io)
     return io->loop;
 }
 
-px_session *px_io_session(px_io *io)
-{
-    return io->session;
-}
-
 void px_io_lock(px_io *io)
 {
     (void)pthread_mutex_lock(&io->send_lock);
@@ -48,9 +43,16 @@ void px_io_unlock(px_io *io)
     (void)pthread_mutex_unlock(&io->send_lock);
 }
 
-px_session *px_io_verifier(px_io *io)
+bool px_io_is_self(const px_io *io)
 {
-    return io->verifier;
+    return pthread_equal(pthread_self(), io->thread) != 0;
+}
+
+px_transport *px_io_way(const px_io *io, px_channel channel, const px_parent *to)
+{
+    px_transport *doors = atomic_load(&io->doors.transport);
+    bool theirs = to != NULL ? to->door : channel == PX_IOPUB;
+    return doors != NULL && theirs ? doors : io->transport;
 }
 
 // --- out ----------------------------------------------------------------------------------------
@@ -75,7 +77,8 @@ void px_io_send_now(px_io *io, px_channel channel, const px_parent *to, px_slice
                     px_outgoing *outgoing)
 {
     outgoing->parent = parent_header(to);
-    px_err err = io->transport->ops->send(io->transport, channel, to, topic, outgoing);
+    px_transport *way = px_io_way(io, channel, to);
+    px_err err = way->ops->send(way, channel, to, topic, outgoing);
     if (err != PX_OK) {
         px_log_warning("message was not sent", "type=%s channel=%s cause=%s", outgoing->msg_type,
                        px_channel_name(channel), px_err_text(err));
@@ -96,7 +99,7 @@ void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_out
 
 void px_io_status(px_io *io, const px_parent *to, const char *state)
 {
-    if (!io->transport->ops->statuses) {
+    if (!px_io_wants_statuses(io, to)) {
         return;
     }
     PX_AUTO_BUF content = {0};
@@ -153,7 +156,10 @@ static void send_out(px_io *io, px_out *out)
         break;
     }
     case PX_OUT_ABORT: {
-        io->transport->ops->drain(io->transport);
+        if (out->parent == NULL ||
+            !out->parent->door) { // else px-io has read what there was, or will
+            io->transport->ops->drain(io->transport);
+        }
         px_mailbox *inbox = px_shells_inbox(io->kernel, out->parent);
         if (inbox != NULL) {
             px_letter *letter = px_need_zeroed(sizeof(*letter));
@@ -257,20 +263,23 @@ void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE])
     px_session_next_id(io->session, ret_id);
 }
 
-bool px_io_wants_statuses(const px_io *io)
+bool px_io_wants_statuses(const px_io *io, const px_parent *parent)
 {
-    return io->transport->ops->statuses;
+    return px_io_way(io, PX_IOPUB, parent)->ops->statuses;
 }
 
 // --- in -----------------------------------------------------------------------------------------
 
-void px_io_receive(px_io *io, px_channel channel, px_frames *frames)
+static void deliver(px_io *io, px_channel channel, px_message *message, bool door);
+
+void px_io_receive(px_io *io, const px_transport *from, px_channel channel, px_frames *frames)
 {
     px_message *message = NULL;
     px_error error = {0};
     // On an engine's private link the controller may send a task again, by design.
-    bool check_replay = !io->kernel->config.engine;
-    px_err err = px_session_verify(io->verifier, frames, check_replay, &message, &error);
+    bool door = from != io->transport;
+    bool check_replay = door || !io->kernel->config.engine;
+    px_err err = px_session_verify(from->verifier, frames, check_replay, &message, &error);
     if (err != PX_OK) {
         if (px_log_once(&io->bad_messages)) {
             px_log_warning("message dropped", "channel=%s cause=\"%s\" so_far=%lu",
@@ -279,7 +288,7 @@ void px_io_receive(px_io *io, px_channel channel, px_frames *frames)
         px_frames_done(frames);
         return;
     }
-    px_io_deliver(io, channel, message);
+    deliver(io, channel, message, door);
 }
 
 static void post_request(px_io *io, px_request *request, px_subshell *shell)
@@ -294,9 +303,10 @@ static void post_request(px_io *io, px_request *request, px_subshell *shell)
     }
 }
 
-void px_io_deliver(px_io *io, px_channel channel, px_message *message)
+static void deliver(px_io *io, px_channel channel, px_message *message, bool door)
 {
     px_request *request = px_request_new(channel, message);
+    request->parent->door = door;
     px_subshell *shell = NULL;
     if (channel == PX_STDIN) {
         px_questions_answer(&io->kernel->questions, request);
@@ -306,6 +316,11 @@ void px_io_deliver(px_io *io, px_channel channel, px_message *message)
     } else {
         post_request(io, request, shell);
     }
+}
+
+void px_io_deliver(px_io *io, px_channel channel, px_message *message)
+{
+    deliver(io, channel, message, false);
 }
 
 void px_io_lost(px_io *io, const char *cause)
@@ -363,6 +378,7 @@ static px_err add_sources(px_io *io)
     PX_TRY(px_loop_add_fd(io->loop, "text", io->text_fd, PX_READABLE, text_due, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "side", UINT64_MAX, 0, px_side_due, io, &io->side_timer));
     PX_TRY(px_stuck_attach(io));
+    PX_TRY(px_doors_attach(io));
     PX_TRY(px_known_attach(io));
     for (int which = 0; which < 2; which++) {
         int fd = px_capture_fd(&kernel->capture, which);
@@ -393,6 +409,7 @@ static void *io_body(void *arg)
         }
         px_io_drain(io, true);
     }
+    px_doors_close(io);
     io->transport->ops->close(io->transport);
     px_floods_close(io);
     return NULL;
@@ -415,7 +432,10 @@ static px_err make_sessions(px_io *io, px_error *reterr)
         config->engine ? config->cluster.signature_scheme : config->connection.signature_scheme;
     PX_TRY(
         px_session_new(px_slice_str(key), scheme, config->session_id, NULL, &io->session, reterr));
-    return px_session_clone(io->session, &io->verifier);
+    PX_TRY(px_session_clone(io->session, &io->verifier));
+    io->transport->session = io->session;
+    io->transport->verifier = io->verifier;
+    return PX_OK;
 }
 
 px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
@@ -423,7 +443,7 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
     px_io *io = px_need_zeroed(sizeof(*io));
     io->kernel = kernel;
     io->transport = transport;
-    io->parent_fd = -1;
+    io->parent_fd = io->doors.asked_fd = io->doors.done_fd = -1;
     io->opened_fd = eventfd(0, EFD_CLOEXEC);
     io->text_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     kernel->io = io;

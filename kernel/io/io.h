@@ -3,6 +3,7 @@
 #ifndef PX_KERNEL_IO_H
 #define PX_KERNEL_IO_H
 
+#include "io/doors.h"
 #include "io/flood.h"
 #include "io/transport.h"
 #include "kernel.h"
@@ -43,6 +44,7 @@ struct px_io {
     px_bytes *kernel_info;    // content of kernel_info_reply; under info_lock
     px_out *taken;            // from the outbox, not yet sent; under send_lock
     px_floods floods;
+    px_doors doors;
     px_log_gate bad_messages;
     uint64_t n_requests; // that Python was asked to serve
     int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
@@ -65,6 +67,8 @@ void px_io_stop(px_io *io);
 
 // The rest is between the files of px-io.
 
+// px_io_way is where a message goes: to the engine's doors what came by them.
+px_transport *px_io_way(const px_io *io, px_channel channel, const px_parent *to);
 // px_io_send composes and sends at once, past the outbox: answers that px-io gives itself. to may
 // be NULL.
 void px_io_send(px_io *io, px_channel channel, const px_parent *to, const px_outgoing *outgoing);

@@ -66,13 +66,16 @@ void px_parent_unref(px_parent *parent)
 
 static bool route_of(const px_parent *parent, px_route *ret_route)
 {
-    return px_frames_count(&parent->idents) > 0 &&
+    return !parent->door && px_frames_count(&parent->idents) > 0 &&
            px_route_decode(px_frames_get(&parent->idents, 0), ret_route) == PX_OK;
 }
 
 bool px_parent_asked(const px_parent *asker, const px_parent *answer)
 {
     px_route ours, theirs;
+    if (asker->door != answer->door) {
+        return false;
+    }
     if (!route_of(asker, &ours) || !route_of(answer, &theirs)) {
         return true; // identities of a front end
     }

@@ -28,6 +28,7 @@ struct px_parent {
     px_bytes *metadata;          // never NULL
     px_bytes *content;           // never NULL
     struct px_flood *flood;      // of its text; under the sending lock (io/flood.h). NULL: none yet
+    bool door;                   // it came by a socket of an engine (io/doors.h)
     char subshell[PX_UUID_SIZE]; // id of the subshell that serves it; "": the main shell
 };
 
@@ -38,7 +39,8 @@ px_parent *px_parent_made(px_slice header, px_slice metadata, px_slice content);
 px_parent *px_parent_ref(px_parent *parent); // NULL gives NULL
 void px_parent_unref(px_parent *parent);     // NULL is allowed
 // px_parent_asked tells if an answer (its parent) may be to a question of `asker`: on an engine, if
-// its route names the same client and task (task 0: any of the client's); elsewhere always.
+// its route names the same client and task (task 0: any of the client's); elsewhere always. What
+// came by a door has nothing to do with what came by a link.
 bool px_parent_asked(const px_parent *asker, const px_parent *answer);
 
 // What the letters in the inbox are.

@@ -156,7 +156,7 @@ static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
     uint32_t own = own_id(e);
     PX_AUTO_FRAMES frames = {0};
     PX_TRY(px_route_push(&frames, &route, &own));
-    PX_TRY(px_session_compose(px_io_session(e->io), outgoing, &frames));
+    PX_TRY(px_session_compose(e->base.session, outgoing, &frames));
     bool shares = !px_link_is_far(e->work) && (asked.flags & PX_ROUTE_FAR) == 0;
     if (kind == PX_ROUTE_REPLY && shares && px_bulk_wanted(&frames, AT_BUFFERS)) {
         PX_TRY(pack(e, &frames, &route));
@@ -169,7 +169,7 @@ static px_err send_control(engine *e, const px_outgoing *outgoing)
     const px_route route = {.kind = PX_ROUTE_HUB};
     PX_AUTO_FRAMES frames = {0};
     PX_TRY(px_route_push(&frames, &route, NULL));
-    PX_TRY(px_session_compose(px_io_session(e->io), outgoing, &frames));
+    PX_TRY(px_session_compose(e->base.session, outgoing, &frames));
     return px_link_send(e->control, &frames);
 }
 
@@ -223,7 +223,7 @@ static void refuse(engine *e, px_frames *frames, const px_error *cause)
 {
     px_message *message = NULL;
     px_error error = {0};
-    if (px_session_verify(px_io_verifier(e->io), frames, true, &message, &error) != PX_OK) {
+    if (px_session_verify(e->base.verifier, frames, true, &message, &error) != PX_OK) {
         px_log_warning("request dropped", "cause=\"%s\"", error.text);
         return;
     }
@@ -298,7 +298,7 @@ static void take_request(engine *e, const px_route *route, px_frames *frames)
         borrow_all(e, route, frames);
     }
     (void)atomic_fetch_add(&e->waiting, 1);
-    px_io_receive(e->io, PX_SHELL, frames);
+    px_io_receive(e->io, &e->base, PX_SHELL, frames);
 }
 
 static void take_release(engine *e, const px_route *route)
@@ -331,7 +331,7 @@ static void take_work(engine *e, px_frames *frames)
         take_request(e, &route, frames);
         break;
     case PX_ROUTE_STDIN:
-        px_io_receive(e->io, PX_STDIN, frames);
+        px_io_receive(e->io, &e->base, PX_STDIN, frames);
         break;
     case PX_ROUTE_RELEASE:
         take_release(e, &route);
@@ -357,7 +357,7 @@ static bool read_link(engine *e, px_link *link)
         if (link == e->work) {
             take_work(e, &frames);
         } else {
-            px_io_receive(e->io, PX_CONTROL, &frames);
+            px_io_receive(e->io, &e->base, PX_CONTROL, &frames);
         }
     }
     wake(e); // more may have been read ahead
@@ -455,7 +455,7 @@ static px_err enter(engine *e, px_error *reterr)
 {
     const px_ns timeout = ENTER_S * PX_NS_PER_S;
     const px_entry entry = {.file = &e->config->cluster,
-                            .session = px_io_verifier(e->io),
+                            .session = e->base.verifier,
                             .deadline = px_now() + timeout,
                             .timeout = timeout};
     PX_AUTO_BUF first = {0};

@@ -16,9 +16,19 @@
 #include "px/log.h"
 #include "px/socket.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
+
+// late is a message that waits for px-io: an engine's doors are given theirs by px-main as well.
+typedef struct late {
+    struct late *next;
+    px_channel channel;
+    px_frames frames;
+} late;
 
 typedef struct jupyter {
     px_transport transport; // first
@@ -27,7 +37,10 @@ typedef struct jupyter {
     px_context *context;
     px_socket *sockets[PX_CHANNELS];
     bool said_starting;
-    px_early early; // under the sending lock
+    px_early early;               // under the sending lock
+    bool shared;                  // an engine's doors: send is called by any thread
+    late *first_late, *last_late; // under the sending lock
+    int late_fd;                  // eventfd: some wait; -1: not shared
 } jupyter;
 
 #define BUDGET 256 // messages that one socket may have served before the others get their turn
@@ -114,7 +127,7 @@ static bool serve(jupyter *self, px_channel channel)
         if (px_socket_recv(self->sockets[channel], &frames) != PX_OK) {
             return false;
         }
-        px_io_receive(self->io, channel, &frames);
+        px_io_receive(self->io, &self->transport, channel, &frames);
     }
     return true;
 }
@@ -150,6 +163,50 @@ static void hb_ready(void *context, int events)
     }
 }
 
+// flush_late sends what waits. px-io, sending lock held.
+static void flush_late(jupyter *self)
+{
+    while (self->first_late != NULL) {
+        late *message = self->first_late;
+        self->first_late = message->next;
+        (void)px_socket_send(self->sockets[message->channel], &message->frames); // may have left
+        px_frames_done(&message->frames);
+        free(message);
+    }
+    self->last_late = NULL;
+}
+
+static void late_came(void *context, int events)
+{
+    (void)events;
+    jupyter *self = context;
+    uint64_t count;
+    (void)!read(self->late_fd, &count, sizeof(count));
+    px_io_lock(self->io);
+    flush_late(self);
+    px_io_unlock(self->io);
+}
+
+// send_frames sends, or has px-io send: a socket is one thread's. Sending lock held.
+static px_err send_frames(jupyter *self, px_channel channel, px_frames *frames)
+{
+    if (!self->shared) {
+        return px_socket_send(self->sockets[channel], frames);
+    }
+    late *message = px_need_zeroed(sizeof(*message));
+    message->channel = channel;
+    px_frames_move(&message->frames, frames);
+    *(self->last_late != NULL ? &self->last_late->next : &self->first_late) = message;
+    self->last_late = message;
+    if (px_io_is_self(self->io)) {
+        flush_late(self);
+    } else {
+        uint64_t one = 1;
+        (void)!write(self->late_fd, &one, sizeof(one)); // a full one is readable already
+    }
+    return PX_OK;
+}
+
 // welcome greets whoever subscribed, so that a client knows that it will miss nothing from here on.
 static px_err welcome(jupyter *self, px_slice subscription)
 {
@@ -164,7 +221,7 @@ static px_err welcome(jupyter *self, px_slice subscription)
     PX_TRY(px_frames_push_copy(&frames, subscription));
     const px_outgoing message = {.msg_type = "iopub_welcome", .content = px_buf_slice(&content)};
     px_io_lock(self->io);
-    px_err err = px_session_compose(px_io_session(self->io), &message, &frames);
+    px_err err = px_session_compose(self->transport.session, &message, &frames);
     px_io_unlock(self->io);
     return err == PX_OK ? px_socket_send(self->sockets[PX_IOPUB], &frames) : err;
 }
@@ -175,7 +232,7 @@ static px_err publish(jupyter *self, px_frames *frames)
     if (px_early_keep(&self->early, frames, px_now())) {
         return PX_OK;
     }
-    return px_socket_send(self->sockets[PX_IOPUB], frames);
+    return send_frames(self, PX_IOPUB, frames);
 }
 
 // first_heard: from here on somebody listens. It begins with `starting`, and what came before.
@@ -184,9 +241,11 @@ static void first_heard(jupyter *self)
     px_io_lock(self->io);
     px_early early = self->early;
     self->early = (px_early){0};
-    px_io_unlock(self->io);
-    px_io_status(self->io, NULL, "starting");
-    px_io_lock(self->io);
+    if (!self->shared) { // an engine runs already
+        px_io_unlock(self->io);
+        px_io_status(self->io, NULL, "starting");
+        px_io_lock(self->io);
+    }
     for (;;) {
         PX_AUTO_FRAMES frames = {0};
         if (!px_early_take(&early, &frames)) {
@@ -247,6 +306,13 @@ static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
     px_config *config = self->config;
     self->io = io;
     px_early_init(&self->early, px_now());
+    self->shared = io->kernel->config.engine;
+    if (self->shared) {
+        self->late_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (self->late_fd < 0) {
+            return px_err_from_errno(errno);
+        }
+    }
     PX_TRY(px_context_new(&self->context));
     for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
         PX_TRY(open_channel(self, channel, reterr));
@@ -257,7 +323,12 @@ static px_err open_jupyter(px_transport *transport, px_io *io, px_error *reterr)
     if (config->connection.registration_port != 0) {
         PX_TRY(px_handshake(self->context, &config->connection, reterr));
     }
-    return add_sources(self);
+    PX_TRY(add_sources(self));
+    if (self->shared) {
+        PX_TRY(px_loop_add_fd(px_io_loop(io), "late", self->late_fd, PX_READABLE, late_came, self,
+                              NULL));
+    }
+    return PX_OK;
 }
 
 // remove_sockets removes the files of ipc sockets: libzmq leaves them.
@@ -273,6 +344,10 @@ static void remove_sockets(px_connection *connection)
 static void close_jupyter(px_transport *transport)
 {
     jupyter *self = of(transport);
+    flush_late(self);
+    if (self->late_fd >= 0) {
+        (void)close(self->late_fd);
+    }
     for (px_channel channel = PX_SHELL; channel < PX_CHANNELS; channel++) {
         px_socket_close(self->sockets[channel]);
     }
@@ -301,9 +376,8 @@ static px_err send_message(px_transport *transport, px_channel channel, const px
     } else {
         PX_TRY(px_frames_share(&frames, &to->idents, 0, px_frames_count(&to->idents)));
     }
-    PX_TRY(px_session_compose(px_io_session(self->io), outgoing, &frames));
-    return channel == PX_IOPUB ? publish(self, &frames)
-                               : px_socket_send(self->sockets[channel], &frames);
+    PX_TRY(px_session_compose(self->transport.session, outgoing, &frames));
+    return channel == PX_IOPUB ? publish(self, &frames) : send_frames(self, channel, &frames);
 }
 
 static px_err send_raw(px_transport *transport, px_channel channel, const px_frames *frames)
@@ -342,6 +416,7 @@ px_err px_transport_jupyter_new(px_config *config, px_transport **ret_transport)
     jupyter *self = px_need_zeroed(sizeof(*self));
     self->transport.ops = &jupyter_ops;
     self->config = config;
+    self->late_fd = -1;
     *ret_transport = &self->transport;
     return PX_OK;
 }

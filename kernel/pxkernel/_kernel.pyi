@@ -44,6 +44,8 @@ class Parent:
     idents: list[bytes]
     channel: str
     """``"shell"`` or ``"control"``."""
+    door: bool
+    """Whether it came from a front end that is connected to an engine."""
 
 class Request:
     """One message from a front end (or from the controller, for an engine)."""
@@ -148,6 +150,11 @@ def set_apply(
     """Serve ``apply_request``s of one pickle in C: ``(function, args, kwargs)`` is called and a
     plain result answered. ``value`` answers with others, ``error`` with what was raised;
     ``wait`` gives the task that awaits a coroutine and answers.
+    """
+
+def open_doors(ip: str | None) -> str:
+    """On an engine: bind the five sockets of a kernel, once, on this address (default: loopback),
+    so that front ends can connect to it. The path of the connection file; OSError.
     """
 
 def set_language_info(kernel_info: bytes) -> None:

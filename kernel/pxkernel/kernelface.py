@@ -181,3 +181,13 @@ class KernelFace:
 
     def record_ports(self, ports: dict[str, int]) -> None:
         """Nothing: they are known."""
+
+    def bind_kernel(self, ip: str | None = None) -> str:
+        """The path of a connection file for this kernel; an engine binds sockets first.
+
+        With it ``jupyter console --existing`` and a notebook use an engine as their kernel.
+        """
+        if _kernel.engine_id >= 0:
+            _kernel.open_doors(ip)
+            self.shell.config.IPKernelApp.connection_file = _kernel.connection_file
+        return _kernel.connection_file

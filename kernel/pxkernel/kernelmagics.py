@@ -97,20 +97,23 @@ class KernelMagics(Magics):
 
     @line_magic
     def connect_info(self, line: str) -> None:
-        """Print what another client needs to connect to this kernel."""
+        """Print what another client needs to connect to this kernel; an engine lets it in now."""
         try:
+            self.shell.kernel.bind_kernel()
             text = Path(_kernel.connection_file).read_text()
         except OSError as error:
             warnings.warn(f"Could not get connection info: {error!r}", stacklevel=2)
             return
         name = _kernel.connection_file
-        if Path(name).name.startswith("kernel-"):
+        if Path(name).name.startswith("kernel-") and _kernel.MODE == "kernel":
             name = Path(name).name
         print(text.rstrip() + "\n")
         print("Paste the above JSON into a file, and connect with:")
         print("    $> jupyter <app> --existing <file>")
         print("or, if you are local, you can connect with just:")
         print(f"    $> jupyter <app> --existing {name}")
+        if _kernel.MODE == "engine":
+            return
         print("or even just:")
         print("    $> jupyter <app> --existing")
         print("if this is the most recent Jupyter kernel you have started.")

@@ -283,9 +283,14 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         self.payload_manager.write_payload(payload)
 
     def ask_exit(self) -> None:
-        """``exit``: the front end asks, or simply closes."""
-        self.exit_now = not self.keepkernel_on_exit
-        payload = {"source": "ask_exit", "keepkernel": self.keepkernel_on_exit}
+        """``exit``: the front end asks, or simply closes.
+
+        That of a front end that is connected to an engine leaves the engine to its cluster.
+        """
+        parent = _kernel.current_parent()
+        keep = True if parent is not None and parent.door else self.keepkernel_on_exit
+        self.exit_now = not keep
+        payload = {"source": "ask_exit", "keepkernel": keep}
         self.payload_manager.write_payload(payload)
 
     @observe("exit_now")

@@ -292,6 +292,12 @@ static PyObject *parent_channel(PyObject *self, void *closure)
     return PyUnicode_FromString(px_channel_name(((px_parent_object *)self)->parent->channel));
 }
 
+static PyObject *parent_door(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((px_parent_object *)self)->parent->door);
+}
+
 static PyGetSetDef parent_getset[] = {
     {"header", parent_header, NULL, "The request's header, parsed once.", NULL},
     {"header_json", parent_header_json, NULL, "The header as it came.", NULL},
@@ -299,6 +305,7 @@ static PyGetSetDef parent_getset[] = {
     {"content", parent_content, NULL, "The request's content, parsed once.", NULL},
     {"idents", parent_idents, NULL, "Identities: where its replies go.", NULL},
     {"channel", parent_channel, NULL, "\"shell\" or \"control\".", NULL},
+    {"door", parent_door, NULL, "Whether a front end of an engine sent it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -6,6 +6,7 @@
 // or, in an engine forked from a zygote that imported the module first, when the engine begins
 // (px_module_fill).
 
+#include "options.h"
 #include "py/interp.h"
 #include "py/python.h"
 
@@ -109,16 +110,6 @@ static PyObject *main_function(PyObject *module, PyObject *args)
     px_kernel_exit(status);
 }
 
-static PyMethodDef own_methods[] = {
-    {"main", main_function, METH_VARARGS,
-     "Run a kernel here, with these arguments. Does not return."},
-    {"set_language_info", set_language_info, METH_O, "Replace the content of kernel_info_reply."},
-    {"usage", usage, METH_NOARGS, "Memory and CPU of the kernel and its host."},
-    {NULL, NULL, 0, NULL},
-};
-
-// --- attributes ---------------------------------------------------------------------------------
-
 static PyObject *connection_dict(const px_connection *c)
 {
     return Py_BuildValue("{ss ss si si si si si ss ss}", "transport", c->transport, "ip", c->ip,
@@ -126,6 +117,54 @@ static PyObject *connection_dict(const px_connection *c)
                          c->stdin_port, "control_port", c->control_port, "hb_port", c->hb_port,
                          "key", c->key, "signature_scheme", c->signature_scheme);
 }
+
+static int add_connection(const px_config *config)
+{
+    return px_py_add(px_py.module, "connection_file",
+                     PyUnicode_DecodeFSDefault(config->connection_file)) < 0 ||
+                   px_py_add(px_py.module, "connection_info",
+                             connection_dict(&config->connection)) < 0
+               ? -1
+               : 0;
+}
+
+// open_doors gives the path of the connection file. px-io needs no GIL for what it does meanwhile.
+static PyObject *open_doors(PyObject *module, PyObject *address)
+{
+    (void)module;
+    px_kernel *kernel = px_py_kernel();
+    const char *ip = kernel == NULL || address == Py_None ? NULL : PyUnicode_AsUTF8(address);
+    px_error error = {0};
+    if (kernel == NULL || PyErr_Occurred()) {
+        return NULL;
+    }
+    if (px_doors_config(kernel) == NULL) {
+        px_config *wish = px_need_zeroed(sizeof(*wish));
+        px_err err = px_options_doors(&kernel->config, ip, wish, &error);
+        if (err != PX_OK) {
+            free(wish);
+        } else {
+            err = px_doors_open(kernel, wish, &error);
+        }
+        if (err != PX_OK) {
+            PyErr_SetString(PyExc_OSError, error.text);
+            return NULL;
+        }
+    }
+    const px_config *config = px_doors_config(kernel);
+    return add_connection(config) < 0 ? NULL : PyUnicode_DecodeFSDefault(config->connection_file);
+}
+
+static PyMethodDef own_methods[] = {
+    {"main", main_function, METH_VARARGS,
+     "Run a kernel here, with these arguments. Does not return."},
+    {"open_doors", open_doors, METH_O, "Bind the sockets of a kernel, on an engine."},
+    {"set_language_info", set_language_info, METH_O, "Replace the content of kernel_info_reply."},
+    {"usage", usage, METH_NOARGS, "Memory and CPU of the kernel and its host."},
+    {NULL, NULL, 0, NULL},
+};
+
+// --- attributes ---------------------------------------------------------------------------------
 
 static PyObject *argument_list(const px_config *config)
 {
@@ -160,10 +199,8 @@ int px_module_fill(void)
         return 0;
     }
     const px_config *config = &kernel->config;
-    PyObject *file = PyUnicode_DecodeFSDefault(config->connection_file);
     if (PyModule_AddStringConstant(module, "MODE", config->engine ? "engine" : "kernel") < 0 ||
-        px_py_add(module, "connection_file", file) < 0 ||
-        px_py_add(module, "connection_info", connection_dict(&config->connection)) < 0 ||
+        add_connection(config) < 0 ||
         PyModule_AddStringConstant(module, "session_id", config->session_id) < 0 ||
         PyModule_AddStringConstant(module, "ident", config->ident) < 0 ||
         px_py_add(module, "engine_id", PyLong_FromLongLong(config->engine_id)) < 0 ||

@@ -79,7 +79,7 @@ static void abort_request(px_kernel *kernel, px_shell *shell, px_request *reques
         px_request_free(request);
         return;
     }
-    bool statuses = px_io_wants_statuses(kernel->io);
+    bool statuses = px_io_wants_statuses(kernel->io, request->parent);
     px_stamp_now(request->started);
     px_out *const outs[] = {
         statuses ? px_py_status(request->parent, true) : NULL,
@@ -237,6 +237,14 @@ static void ask_exit(px_kernel *kernel)
     Py_XDECREF(result);
 }
 
+// is_abortable tells if a request is not served when a cell before it failed. On an engine the
+// cells of front ends have no say over the requests of the cluster's clients.
+static bool is_abortable(const px_kernel *kernel, const px_request *request)
+{
+    return request->message->type == PX_MSG_EXECUTE_REQUEST &&
+           (request->parent->door || !kernel->config.engine);
+}
+
 // abort_queued aborts the execute requests that were here already when one failed; everything when
 // the shell has ended.
 static void abort_queued(px_kernel *kernel, px_shell *shell)
@@ -244,7 +252,7 @@ static void abort_queued(px_kernel *kernel, px_shell *shell)
     px_queue kept = {0};
     px_request *request;
     while ((request = pop(&shell->requests)) != NULL) {
-        if (shell->ended || request->message->type == PX_MSG_EXECUTE_REQUEST) {
+        if (shell->ended || is_abortable(kernel, request)) {
             abort_request(kernel, shell, request);
         } else {
             push(&kept, &request->letter);
@@ -259,7 +267,7 @@ static void end_request(px_kernel *kernel, px_shell *shell, px_request_object *o
     bool cell = object->request->message->type == PX_MSG_EXECUTE_REQUEST;
     show(kernel, shell, NULL);
     bool follows = small_follows(kernel, shell, object->request);
-    finish(kernel, shell, object, error, px_io_wants_statuses(kernel->io));
+    finish(kernel, shell, object, error, px_io_wants_statuses(kernel->io, object->request->parent));
     leave(kernel, shell, follows);
     if (cell && !kernel->config.engine) {
         px_py_known_update();
@@ -352,7 +360,7 @@ static void serve(px_kernel *kernel, px_shell *shell, px_request *request)
     }
     px_py_shell_began(kernel, shell, object);
     px_stamp_now(request->started);
-    if (px_io_wants_statuses(kernel->io)) {
+    if (px_io_wants_statuses(kernel->io, request->parent)) {
         px_out *const outs[] = {px_py_status(request->parent, true)};
         send_outs(kernel, outs, 1);
         show(kernel, shell, request->parent);
@@ -390,7 +398,7 @@ static void serve_beside(px_kernel *kernel, px_shell *shell, px_request *request
     PX_AUTO_PY PyObject *error =
         result == NULL ? px_py_take_error(request->message->msg_type) : NULL;
     finish(kernel, shell, object, error,
-           request->channel == PX_CONTROL && px_io_wants_statuses(kernel->io));
+           request->channel == PX_CONTROL && px_io_wants_statuses(kernel->io, request->parent));
     if (before != NULL) {
         px_py_shell_began(kernel, shell, before);
     }
@@ -450,8 +458,7 @@ static void read_inbox(px_kernel *kernel, px_shell *shell)
         px_letter *next = letter->next;
         if (letter->kind == PX_NOTICE_REQUEST) {
             px_request *request = PX_CONTAINER(letter, px_request, letter);
-            if (shell->aborting && request->channel == PX_SHELL &&
-                request->message->type == PX_MSG_EXECUTE_REQUEST) {
+            if (shell->aborting && request->channel == PX_SHELL && is_abortable(kernel, request)) {
                 abort_request(kernel, shell, request);
             } else {
                 push(request->channel == PX_CONTROL ? &shell->control : &shell->requests, letter);

@@ -32,7 +32,7 @@ static px_request *next_request(px_kernel *kernel)
 static void finish(px_kernel *kernel, px_request_object *object)
 {
     px_parent *parent = object->request->parent;
-    bool statuses = px_io_wants_statuses(kernel->io);
+    bool statuses = px_io_wants_statuses(kernel->io, parent);
     px_out *reply = object->reply;
     object->reply = NULL;
     px_parent *running = px_interrupt_shown(&kernel->interrupt);
@@ -60,7 +60,7 @@ static void serve_one(px_kernel *kernel, px_request *request)
         return;
     }
     px_stamp_now(request->started);
-    if (px_io_wants_statuses(kernel->io)) {
+    if (px_io_wants_statuses(kernel->io, request->parent)) {
         px_io_post(kernel->io, px_py_status(request->parent, true));
     }
     PX_AUTO_PY PyObject *result = PyObject_CallOneArg(serve, (PyObject *)object);

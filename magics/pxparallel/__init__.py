@@ -23,6 +23,7 @@ _HOMES = {
     "balanced": ("LoadBalancedView",),
     "executor": ("ViewExecutor",),
     "asyncresult": ("AsyncResult",),
+    "binding": ("bind_kernel",),
     "datapub": ("publish_data",),
     "hub": ("AsyncHubResult",),
     "mapresult": ("AsyncMapResult",),

@@ -66,7 +66,6 @@ ALLOWED = {
     "controller": INTERNAL + "the package of their controller",
     "traitlets": INTERNAL + "kinds of traits of their configuration",
     "uncan_map": INTERNAL + "a table of their serialisation",
-    "bind_kernel": "not built: an engine has no ZeroMQ ports for a frontend to connect to",
     # Client
     "Client.create_message_futures": INTERNAL + "messages are made in C here",
     "Client.curve_publickey": INTERNAL + "the key is the cluster's, not a client's",
