@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from support import wait_for
@@ -110,6 +111,27 @@ def test_fault__a_death_ends_the_wait_for_all(one, rc, call):
         view.apply_sync(lambda: time.sleep(600))  # noqa: F821
     killer.join()
     assert "still at work: 0" in caught.value.__notes__[0]
+
+
+def test_fault__a_death_ends_px_while_the_others_sleep(kernel, one):
+    kernel.run("from pxparallel import Client; rc = Client()").ok()
+    px_cell = kernel.send("%px import time; print('asleep', flush=True); time.sleep(600)")
+    wait_for(lambda: one.status["busy"] == 2, "both engines work")
+    one.kill_engine(1)
+    assert "SIGKILL" in kernel.collect(px_cell).traceback
+    assert one.status["engines"][0]["state"] == "busy"  # it sleeps on: nobody waited for it
+
+
+@pytest.mark.parametrize("who", ["zygote", "controller"])
+def test_fault__whose_death_ends_all_ends_the_wait(one, rc, who):
+    ar = rc[:].apply_async(__import__("time").sleep, 600)
+    wait_for(lambda: one.status["busy"] == 2, "both engines work")
+    pid = one.pid
+    if who == "zygote":
+        pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    os.kill(pid, 9)
+    with pytest.raises((px.CompositeError, px.EngineError), match=who):
+        ar.get()  # long before anybody has slept enough
 
 
 def test_fault__engine_that_kills_itself(rc):
