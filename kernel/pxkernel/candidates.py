@@ -3,8 +3,9 @@
 jedi takes a second for its import and its first answer, and a fifth of a second for later ones; a
 front end gives up after one. But for ``name.attr.prefix``, where the name is one of the namespace,
 its answer is what ``dir()`` of the object says, in an order of its own, and that is quickly told
-(``attributes``). Everything else is jedi's: an expression with a call in it, a name that the cell
-itself binds, a class's own dunders.
+(``attributes``). For a name alone it is what the namespace has, and what jedi has everywhere, which
+it is asked once (``names``). Everything else is jedi's: an expression with a call in it, a name
+that the cell itself binds, a class's own dunders.
 
 Until jedi is there (``Jedi`` loads it while the kernel is idle, once somebody has completed
 anything), what it would be asked is answered by IPython's own matchers (``known``), which know the
@@ -14,22 +15,29 @@ namespace, builtins and keywords.
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import importlib
 import inspect
 import io
 import keyword
+import re
 import sys
 import threading
 import tokenize
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _BINDING = frozenset({"for", "lambda", "def", "class", "as", "import", "from", "global", "del"})
 _AFTER_A_USE = frozenset({".", "(", "[", ")", "]", "+", "-", "*", "/", ";"})
 _DUNDERS_DIFFER = (type, type(len), type(str.lower), type("".lower), type(object.__init__))
+_BEFORE_A_NAME = frozenset(
+    {"in", "not", "and", "or", "if", "elif", "else", "while", "return", "is", "await", "assert"}
+)
+_SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Pass)
+_BETWEEN = (tokenize.NL, tokenize.ENDMARKER, tokenize.INDENT, tokenize.DEDENT)
 _QUIET = threading.Event()  # never set
 _QUIET_SECONDS = 0.05
 _MODULES = [
@@ -84,7 +92,9 @@ class Candidate:
 
     @property
     def type(self) -> str:
-        """module, class, function or instance."""
+        """keyword, module, class, function or instance."""
+        if self._owner is None and keyword.iskeyword(self.name):
+            return "keyword"
         value = inspect.getattr_static(self._owner, self.name, None)
         if isinstance(value, ModuleType):
             return "module"
@@ -119,8 +129,9 @@ class Signature:
 
 
 # --- the expression under the cursor --------------------------------------------------------------
-def _tokens(text: str) -> list[tokenize.TokenInfo] | None:
-    """The tokens of ``text``, as far as it goes; None inside a string."""
+def _tokens(text: str, lines: bool = False) -> list[tokenize.TokenInfo] | None:
+    """The tokens of ``text``, as far as it goes, with ``lines`` also the ends of logical lines;
+    None inside a string."""
     tokens = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -130,7 +141,7 @@ def _tokens(text: str) -> list[tokenize.TokenInfo] | None:
             return None
     except (SyntaxError, IndentationError):
         return None
-    skipped = (tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER, tokenize.INDENT, tokenize.DEDENT)
+    skipped = _BETWEEN if lines else (*_BETWEEN, tokenize.NEWLINE)
     return [token for token in tokens if token.type not in skipped]
 
 
@@ -158,9 +169,8 @@ def _chain(line: str) -> tuple[list[str], list[tokenize.TokenInfo]] | None:
 
 def _binds(code: str, name: str) -> bool:
     """Whether ``code`` gives ``name`` a meaning of its own, or cannot be read."""
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in code.split("\n")]
     try:
-        tree = ast.parse("\n".join(lines))
+        tree = ast.parse(_without_magics(code))
     except (SyntaxError, ValueError, RecursionError):
         return True
     for node in ast.walk(tree):
@@ -227,6 +237,10 @@ def attributes(
     return _matching(owner, typed, omit_names)
 
 
+def _order(name: str) -> tuple[bool, bool, str]:
+    return name.startswith("__"), name.startswith("_"), name.lower()
+
+
 def _matching(owner: Any, typed: str, omit_names: int) -> list[Candidate] | None:
     try:
         names = {name for name in dir(owner) if isinstance(name, str)}
@@ -243,18 +257,97 @@ def _matching(owner: Any, typed: str, omit_names: int) -> list[Candidate] | None
         if name.startswith(typed)
         and not (omitted and name.startswith(omitted) and (omit_names == 2 or name.endswith("__")))
     ]
-    chosen.sort(key=lambda name: (name.startswith("__"), name.startswith("_"), name.lower()))
+    chosen.sort(key=_order)
     return [Candidate(name, typed, owner) for name in chosen]
+
+
+# --- names alone ----------------------------------------------------------------------------------
+def _without_magics(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
+
+
+def _in_a_call(tokens: list[tokenize.TokenInfo]) -> bool:
+    """Whether a bracket is open behind them that is a call's or a subscript's."""
+    stack = []
+    before = ""
+    for token in tokens:
+        if token.string in ("(", "[", "{"):
+            value = before.isidentifier() and not keyword.iskeyword(before)
+            stack.append(value or before[-1:] in (")", "]", "}", "'", '"'))
+        elif token.string in (")", "]", "}") and stack:
+            stack.pop()
+        before = token.string
+    return any(stack)
+
+
+def _may_stand_alone(tokens: list[tokenize.TokenInfo], column: int, code: str) -> tuple[bool, bool]:
+    """Whether a name behind ``tokens`` may be any name; and whether it may be any keyword that
+    begins a statement: when it is the cell's first word, or follows a simple statement."""
+    if any(token.type == tokenize.ERRORTOKEN for token in tokens) or _in_a_call(tokens):
+        return False, False
+    last = tokens[-1] if tokens else None
+    if last is None or last.type == tokenize.NEWLINE:
+        try:
+            statements = ast.parse(code).body if column == 0 else []
+        except (SyntaxError, ValueError, RecursionError):
+            return True, False
+        return True, column == 0 and (not statements or isinstance(statements[-1], _SIMPLE))
+    if last.type == tokenize.NAME:
+        return last.string in _BEFORE_A_NAME, False
+    return last.type == tokenize.OP and last.string not in (".", "@", "->"), False
+
+
+def names(
+    everywhere: frozenset[str], namespaces: list[dict[str, Any]], text: str, before: str
+) -> list[Candidate] | None:
+    """jedi's answer for the name at the end of ``before``, with which the cell ``text`` begins.
+    ``everywhere``: what it finds in an empty cell. None: it must be asked itself."""
+    found = re.search(r"[^\W\d]\w*$", before)
+    rest = text[len(before) :]
+    if found is None or re.match(r"\w", rest) or before[: found.start()].endswith((".", "%", "!")):
+        return None
+    typed, line = found.group(), before.rpartition("\n")[2]
+    code = _without_magics(before[: found.start()])
+    tokens = _tokens(_without_magics(before), lines=True)
+    if not tokens or line.lstrip().startswith(("%", "!")):
+        return None
+    while tokens and tokens[-1].type == tokenize.NEWLINE:
+        tokens.pop()  # tokenize ends the line that is being written
+    if not tokens or tokens[-1].type != tokenize.NAME or tokens[-1].string != typed:
+        return None
+    tokens = [token for token in tokens[:-1] if token.type != tokenize.COMMENT]
+    any_name, any_keyword = _may_stand_alone(tokens, len(line) - len(typed), code)
+    if typed.startswith("_") and any(token.string == "class" for token in tokens):
+        return None  # a class has more of these
+    if not any_name or (not any_keyword and any(k.startswith(typed) for k in keyword.kwlist)):
+        return None
+    chosen = {name for name in everywhere if name.startswith(typed)}
+    values: dict[str, Any] = {}
+    for namespace in reversed(namespaces):
+        for name in list(namespace):
+            if isinstance(name, str) and name.startswith(typed):
+                values[name] = namespace[name]
+    chosen.update(values)
+    others = re.findall(r"\w+", f"{before[: found.start()]} {rest}")
+    if any(word.startswith(typed) and word not in chosen for word in others):
+        return None  # the cell's own text may bind it
+    order = sorted(sorted(chosen), key=_order)
+    return [Candidate(name, typed, _owner_of(name, values)) for name in order]
+
+
+def _owner_of(name: str, values: dict[str, Any]) -> Any:
+    if name in values:
+        return SimpleNamespace(**{name: values[name]})
+    return None if keyword.iskeyword(name) else builtins
 
 
 # --- before jedi is there -------------------------------------------------------------------------
 def _imported(text: str, line: str, fragment: str) -> list[Candidate] | None:
     """Attributes of a module that ``text`` imports and that is loaded; None: it is no such one."""
     root, *middle = fragment.split(".")
-    lines = text[: len(text) - len(line)].split("\n")
-    code = "\n".join("" if one.lstrip().startswith(("%", "!")) else one for one in lines)
     try:
-        tree = ast.parse(code)
+        tree = ast.parse(_without_magics(text[: len(text) - len(line)]))
     except (SyntaxError, ValueError, RecursionError):
         return None
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
@@ -298,7 +391,8 @@ class Jedi:
         self.is_busy = is_busy
         self.ready = "jedi.api" in sys.modules  # a cell has imported it
         self._wanted = False
-        self._steps = iter(_load_in_steps())
+        self.names: frozenset[str] = frozenset()  # that it finds in any cell
+        self._steps = iter(self._load_in_steps())
         self._lock = threading.Lock()
 
     def want(self) -> None:
@@ -328,16 +422,34 @@ class Jedi:
         finally:
             self._lock.release()
 
+    def _load_in_steps(self) -> Iterator[None]:
+        for name in _MODULES:
+            with contextlib.suppress(ImportError):  # another version of jedi has other modules
+                importlib.import_module(name)
+            yield
+        completer = importlib.import_module("IPython.core.completer")
+        get = getattr(completer, "_get_jedi", None)
+        jedi = get() if get is not None else importlib.import_module("jedi")
+        _mend_cache()
+        yield
+        self.names = frozenset(one.name for one in jedi.Interpreter("", [{}]).complete())
+        yield
+        for code in ("x = ''\nx.", "[].", "{}.", "print("):
+            jedi.Interpreter(code, [{}]).complete()
+            yield
 
-def _load_in_steps() -> Iterator[None]:
-    for name in _MODULES:
-        with contextlib.suppress(ImportError):  # another version of jedi has other modules
-            importlib.import_module(name)
-        yield
-    completer = importlib.import_module("IPython.core.completer")
-    get = getattr(completer, "_get_jedi", None)
-    jedi = get() if get is not None else importlib.import_module("jedi")
-    yield
-    for code in ("", "x = ''\nx.", "[].", "{}.", "print("):
-        jedi.Interpreter(code, [{}]).complete()
-        yield
+
+def _mend_cache() -> None:
+    """jedi keeps parsed files on disk, and writes them in place. One that was cut short, as a
+    process ended meanwhile, would fail each completion from then on: it counts as absent."""
+    cache = sys.modules.get("parso.cache")
+    load = getattr(cache, "_load_from_file_system", None)
+
+    def load_or_none(*args: Any, **options: Any) -> Any:
+        try:
+            return load(*args, **options)
+        except Exception:
+            return None
+
+    if load is not None:
+        cache._load_from_file_system = load_or_none  # type: ignore[union-attr]

@@ -52,6 +52,8 @@ def prepare(completer: Any, kernel: Any) -> None:
         before = "\n".join([*lines[:cursor_line], line])
         namespaces = [completer.namespace, completer.global_namespace or {}]
         found = candidates.attributes(namespaces, before, line, completer.omit__names)
+        if found is None and loader.names:
+            found = candidates.names(loader.names, namespaces, text, before)
         if found is not None:
             return iter(found)
         if loader.ready:

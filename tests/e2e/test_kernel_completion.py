@@ -50,6 +50,12 @@ def complete(kernel, code):
     return kernel.client.get_shell_msg(timeout=60)["content"]
 
 
+def wait_for_jedi(kernel):
+    wait_for(
+        lambda: kernel.run("get_ipython().kernel.jedi.ready").value == "True", "jedi is loaded"
+    )
+
+
 def test_candidates_are_jedi_s_in_jedi_s_order(kernel):
     kernel.run(OBJECTS).ok()
     differ, quick = eval(kernel.run(COMPARE.format(names=NAMES), timeout=110).ok().value)
@@ -63,9 +69,7 @@ def test_the_first_one_does_not_wait_for_jedi_and_later_ones_have_it(kernel):
     # Also what only jedi could tell is answered, from what is known without it.
     assert "alpha_beta=" in complete(kernel, "f(alp")["matches"]
     assert "print" in complete(kernel, "pri")["matches"]
-    wait_for(
-        lambda: kernel.run("get_ipython().kernel.jedi.ready").value == "True", "jedi is loaded"
-    )
+    wait_for_jedi(kernel)
     assert kernel.run("'jedi' in sys.modules").value == "True"
     # A name that only the cell's own text knows: nobody but jedi reads that.
     matches = complete(kernel, "def unheard_of(): pass\nunheard_o")["matches"]
@@ -122,6 +126,109 @@ def test_what_it_does_not_change_is_answered_at_once(code):
         "pathconf_names",
         "pathsep",
     ]
+
+
+# What may stand before a name, up to a bar; and what can be typed of one.
+BEFORE = r"""
+|
+x = |
+x = 1\n|
+print(1)\n|
+if a:\n    |
+def f(a):\n    return |
+y = (1, |
+import os\n|
+x = 1; |
+# c\n|
+%matplotlib inline\n|
+for i in range(3):\n    pass\n|
+'s' + |
+prize = 3\n|
+a = f(|
+d[|
+from |
+import |
+class A:\n    |
+with a as |
+a = {'k': |
+lambda q: |
+not |
+while |
+try:\n    x = 1\n|
+f'{|
+'|
+def |
+@"""
+TYPED = ["p", "pri", "i", "if", "np", "f", "fu", "x", "_", "__", "Pr", "a", "el", "ex", "zz"]
+
+
+def test_names_are_jedi_s_in_jedi_s_order():
+    jedi = pytest.importorskip("jedi")
+    from pxkernel import candidates
+
+    jedi.settings.case_insensitive_completion = False
+    namespace = {"price": 1, "np": pytest, "_x": 1, "__y": 2, "func": min, "Print": 2, "x1": 1}
+    everywhere = frozenset(one.name for one in jedi.Interpreter("", [{}]).complete())
+    differ, quick = [], 0
+    for before in BEFORE[1:].split("|\n"):
+        for typed in TYPED:
+            code = before.replace("\\n", "\n") + typed
+            found = candidates.names(everywhere, [namespace], code, code)
+            if found is None:
+                continue
+            quick += 1
+            python = code.replace("%matplotlib inline", "")
+            theirs = [one.name for one in jedi.Interpreter(python, [namespace]).complete()]
+            if [one.name for one in found] != theirs:
+                differ.append(code)
+            assert all(one.type and one.complete == one.name[len(typed) :] for one in found)
+    assert differ == []
+    assert quick > 150
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("print(pri", None),
+        ("import pri", None),
+        ("x.pri", None),
+        ("'pri", None),
+        ("# pri", None),
+        ("%pri", None),
+        ("!pri", None),
+        ("for pri", None),
+        ("private = 1\npri", None),
+        ("pri\nprivate = 1", "pri"),
+        ("print", "pri"),
+    ],
+)
+def test_names_that_the_text_may_bind_are_left_to_jedi(text, before):
+    from pxkernel import candidates
+
+    everywhere = frozenset({"print", "property"})
+    assert candidates.names(everywhere, [{"price": 1}], text, before or text) is None
+
+
+def test_a_name_is_answered_from_the_namespace_once_jedi_is_there(kernel):
+    kernel.run("price = 1\nprice_of = lambda item: 2").ok()
+    complete(kernel, "pri")
+    wait_for_jedi(kernel)
+    kernel.run("import jedi\njedi.Interpreter = None  # whoever asks it fails").ok()
+    assert complete(kernel, "x = 1\npri")["matches"] == ["price", "price_of", "print"]
+
+
+def test_a_file_of_jedi_s_cache_that_was_cut_short_does_no_harm(new_kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    code = "def unheard_of(): pass\nunheard_o"
+    for _ in range(2):
+        kernel = new_kernel()
+        complete(kernel, code)
+        wait_for_jedi(kernel)
+        assert complete(kernel, code)["matches"] == ["unheard_of"]
+        files = list(tmp_path.rglob("*.pkl"))
+        assert files
+        for file in files:
+            file.write_bytes(file.read_bytes()[:-100])
 
 
 def test_what_completion_must_not_do(kernel):
