@@ -46,6 +46,12 @@ def wait_for(
 # --- processes -----------------------------------------------------------------------------------
 
 
+def peak(pid: int) -> int:
+    """Peak resident memory in kB."""
+    [line] = [x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmHWM" in x]
+    return int(line.split()[1])
+
+
 def alive(pid: int) -> bool:
     """True if the process exists and is no zombie."""
     try:

@@ -149,7 +149,7 @@ void px_flood_spill(px_flood *flood, px_spills *spills)
     if (flood->spill != NULL) {
         return;
     }
-    flood->spill = px_spill_new(spills);
+    flood->spill = px_spill_new(spills, PX_SPILL_TEXT);
     if (flood->head.size > 0) {
         px_bytes *head = NULL;
         px_must(px_bytes_copy(px_buf_slice(&flood->head), &head));

@@ -106,18 +106,17 @@ static void deactivate(px_io *io, px_parent *parent)
     px_parent_unref(parent); // whoever called has another reference
 }
 
-// is_there tells if the file is open, or cannot be opened.
-static bool is_there(const px_flood *flood)
+bool px_floods_has_file(px_spill *spill)
 {
     px_spill_report report;
-    px_spill_look(flood->spill, &report);
+    px_spill_look(spill, &report);
     return report.path[0] != '\0' || report.lost > 0;
 }
 
-static bool is_settled(const px_flood *flood)
+static bool is_settled(px_spill *spill)
 {
     px_spill_report report;
-    px_spill_look(flood->spill, &report);
+    px_spill_look(spill, &report);
     return report.settled;
 }
 
@@ -131,7 +130,7 @@ static void notes_due(void *context, px_ns now)
     for (px_parent *at = io->floods.active; at != NULL; at = at->flood->next_active) {
         px_flood *flood = at->flood;
         px_flood_spill(flood, io->floods.spills);
-        if (flood->told != flood->kept_back && is_there(flood)) {
+        if (flood->told != flood->kept_back && px_floods_has_file(flood->spill)) {
             send_note(io, at, flood, false);
         }
     }
@@ -142,7 +141,7 @@ static void first_notes(px_io *io)
 {
     for (px_parent *at = io->floods.active; at != NULL; at = at->flood->next_active) {
         px_flood *flood = at->flood;
-        if (flood->spill != NULL && flood->note == 0 && is_there(flood)) {
+        if (flood->spill != NULL && flood->note == 0 && px_floods_has_file(flood->spill)) {
             send_note(io, at, flood, false);
         }
     }
@@ -172,38 +171,38 @@ static void finish(px_io *io, px_parent *parent)
 
 // --- what io.c calls ----------------------------------------------------------------------------
 
-typedef enum what { OTHER, CLEARS, SHOWS, ENDS } what;
-
-static what what_is(const px_out *out)
+px_what px_floods_what(const px_out *out)
 {
     if (out->kind == PX_OUT_REPLY) {
-        return out->channel == PX_SHELL ? ENDS : OTHER;
+        return out->channel == PX_SHELL ? PX_WHAT_ENDS : PX_WHAT_OTHER;
     }
     if (out->kind != PX_OUT_PUBLISH) {
-        return OTHER;
+        return PX_WHAT_OTHER;
     }
     if (strcmp(out->msg_type, "display_data") == 0) {
-        return SHOWS;
+        return PX_WHAT_SHOWS;
+    }
+    if (strcmp(out->msg_type, "update_display_data") == 0) {
+        return PX_WHAT_UPDATES;
     }
     if (strcmp(out->msg_type, "clear_output") == 0) {
-        return CLEARS;
+        return PX_WHAT_CLEARS;
     }
     if (strcmp(out->msg_type, "error") == 0 || strcmp(out->msg_type, "execute_result") == 0) {
-        return ENDS;
+        return PX_WHAT_ENDS;
     }
     bool idle = strcmp(out->msg_type, "status") == 0 && out->content != NULL &&
                 px_member_is(px_bytes_slice(out->content), "execution_state", "\"idle\"");
-    return idle ? ENDS : OTHER;
+    return idle ? PX_WHAT_ENDS : PX_WHAT_OTHER;
 }
 
-// must_wait tells if the file of flood is not yet as far as it must be.
-static bool must_wait(const px_flood *flood, bool settled, bool wait)
+bool px_floods_must_wait(px_spill *spill, bool settled, bool wait)
 {
-    if (flood->spill == NULL || (settled ? is_settled(flood) : is_there(flood))) {
+    if (spill == NULL || (settled ? is_settled(spill) : px_floods_has_file(spill))) {
         return false;
     }
     if (wait) {
-        px_spill_wait(flood->spill);
+        px_spill_wait(spill);
         return false;
     }
     return true;
@@ -216,17 +215,17 @@ bool px_floods_before(px_io *io, const px_out *out, bool wait)
     if (flood == NULL) {
         return true;
     }
-    switch (what_is(out)) {
-    case CLEARS:
+    switch (px_floods_what(out)) {
+    case PX_WHAT_CLEARS:
         deactivate(io, parent);
         px_flood_reset(flood);
         break;
-    case SHOWS:
+    case PX_WHAT_SHOWS:
         if (!flood->over) {
             break;
         }
         px_flood_spill(flood, io->floods.spills);
-        if (must_wait(flood, false, wait)) {
+        if (px_floods_must_wait(flood->spill, false, wait)) {
             return false;
         }
         if (flood->note == 0) {
@@ -234,16 +233,17 @@ bool px_floods_before(px_io *io, const px_out *out, bool wait)
         }
         px_flood_drop_tail(flood);
         break;
-    case ENDS:
+    case PX_WHAT_ENDS:
         if (!flood->over) {
             px_flood_reset(flood);
-        } else if (must_wait(flood, true, wait)) {
+        } else if (px_floods_must_wait(flood->spill, true, wait)) {
             return false;
         } else {
             finish(io, parent);
         }
         break;
-    case OTHER:
+    case PX_WHAT_UPDATES:
+    case PX_WHAT_OTHER:
         break;
     }
     return true;
@@ -340,7 +340,7 @@ void px_io_output_limits(px_io *io, size_t *ret_most, size_t *ret_burst, size_t 
 
 void px_io_spill(px_io *io, px_slice text, uint64_t missing, px_buf *sentence, px_buf *note)
 {
-    px_spill *spill = px_spill_new(io->floods.spills);
+    px_spill *spill = px_spill_new(io->floods.spills, PX_SPILL_TEXT);
     px_note about = {.session = io->kernel->config.session_id, .last = true, .missing = missing};
     px_spill_write_now(spill, text);
     px_spill_look(spill, &about.file);

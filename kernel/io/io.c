@@ -113,7 +113,7 @@ static px_slice bytes_or_nothing(const px_bytes *bytes)
     return bytes != NULL ? px_bytes_slice(bytes) : (px_slice){0};
 }
 
-static void send_message(px_io *io, px_out *out)
+void px_io_send_entry(px_io *io, const px_out *out)
 {
     PX_AUTO_BUF topic = {0};
     px_channel channel = out->kind == PX_OUT_PUBLISH ? PX_IOPUB : out->channel;
@@ -135,6 +135,7 @@ static void send_message(px_io *io, px_out *out)
         px_topic(&io->kernel->config, out->msg_type, &topic);
     }
     px_io_send_now(io, channel, out->parent, px_buf_slice(&topic), &message);
+    px_displays_sent(io, out);
 }
 
 static void send_out(px_io *io, px_out *out)
@@ -145,7 +146,7 @@ static void send_out(px_io *io, px_out *out)
         break;
     case PX_OUT_PUBLISH:
     case PX_OUT_REPLY:
-        send_message(io, out);
+        px_io_send_entry(io, out);
         break;
     case PX_OUT_RAW: {
         px_err err = io->transport->ops->send_raw(io->transport, out->channel, &out->frames);
@@ -176,10 +177,16 @@ static bool send_taken(px_io *io, bool flush)
 {
     while (io->taken != NULL) {
         px_out *out = io->taken;
-        if (!px_floods_before(io, out, flush)) {
+        px_out *next = out->next;
+        px_turn turn = px_displays_turn(io, out, flush);
+        if (turn == PX_TURN_TAKEN) {
+            io->taken = next;
+            continue;
+        }
+        if (turn == PX_TURN_LATER || !px_floods_before(io, out, flush)) {
             return false;
         }
-        io->taken = out->next;
+        io->taken = next;
         send_out(io, out);
         px_out_free(out);
     }
@@ -387,6 +394,7 @@ static px_err add_sources(px_io *io)
                                   &io->floods.capture[which]));
         }
     }
+    PX_TRY(px_displays_open(io));
     return px_floods_open(io);
 }
 
@@ -408,6 +416,9 @@ static void *io_body(void *arg)
             px_log_error("px-io stopped", "cause=%s", px_err_text(err));
         }
         px_io_drain(io, true);
+        px_io_lock(io);
+        px_displays_close(io);
+        px_io_unlock(io);
     }
     px_doors_close(io);
     io->transport->ops->close(io->transport);

@@ -3,6 +3,7 @@
 #ifndef PX_KERNEL_IO_H
 #define PX_KERNEL_IO_H
 
+#include "io/displays.h"
 #include "io/doors.h"
 #include "io/flood.h"
 #include "io/transport.h"
@@ -29,6 +30,15 @@ typedef struct px_floods {
     bool paused; // nothing is read from the capture pipes: there is no room
 } px_floods;
 
+// px_gallery is px-io's share in cells that show more, or quicker, than a page can; under
+// send_lock.
+typedef struct px_gallery {
+    px_parent *active; // those with updates or notes that are due; references
+    px_timer *timer;
+    px_ns due; // of the timer
+    bool armed;
+} px_gallery;
+
 struct px_io {
     px_kernel *kernel;
     px_transport *transport;
@@ -45,6 +55,7 @@ struct px_io {
     px_out *taken;            // from the outbox, not yet sent; under send_lock
     px_floods floods;
     px_doors doors;
+    px_gallery gallery;
     px_log_gate bad_messages;
     uint64_t n_requests; // that Python was asked to serve
     int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
@@ -79,6 +90,8 @@ void px_io_drain(px_io *io, bool flush);
 // px_io_send_now composes and sends in order with the outbox. Sending lock held.
 void px_io_send_now(px_io *io, px_channel channel, const px_parent *to, px_slice topic,
                     px_outgoing *outgoing);
+// px_io_send_entry sends a PUBLISH or REPLY that was taken from the outbox. Sending lock held.
+void px_io_send_entry(px_io *io, const px_out *out);
 // px_topic writes the usual topic of a message type: `kernel.<ident>.status`, `display_data`, ….
 void px_topic(const px_config *config, const char *msg_type, px_buf *out);
 
@@ -112,6 +125,29 @@ void px_floods_text(px_io *io, px_out *out);
 bool px_floods_before(px_io *io, const px_out *out, bool wait);
 // px_floods_room pauses and resumes the reading of captured output. px-io, without the lock.
 void px_floods_room(px_io *io);
+
+// px_floods_what tells what out does to the output of its cell.
+typedef enum px_what {
+    PX_WHAT_OTHER,
+    PX_WHAT_CLEARS,
+    PX_WHAT_SHOWS,
+    PX_WHAT_UPDATES,
+    PX_WHAT_ENDS
+} px_what;
+px_what px_floods_what(const px_out *out);
+// px_floods_has_file tells if a file is open, or cannot be opened; px_floods_must_wait if it has
+// not come so far, or with settled is not whole. With wait it is waited for.
+bool px_floods_has_file(px_spill *spill);
+bool px_floods_must_wait(px_spill *spill, bool settled, bool wait);
+
+// displays.c: cells that show more than a page can hold. Sending lock held, except where noted.
+px_err px_displays_open(px_io *io); // before the loop runs
+void px_displays_close(px_io *io);  // after it; sends what was held back
+// px_displays_turn does what comes before out, and says what becomes of it. Called again for the
+// same entry after PX_TURN_LATER.
+px_turn px_displays_turn(px_io *io, px_out *out, bool wait);
+// px_displays_sent counts an entry that was sent.
+void px_displays_sent(px_io *io, const px_out *out);
 
 // side.c: px_side_offer gives a request to px-side when that is its place, or arms the timer that
 // may do so later. True: it was taken.

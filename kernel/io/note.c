@@ -60,10 +60,30 @@ static void put_file(const px_spill_report *file, bool html, px_buf *out)
     }
 }
 
+// put_displays says how many displays are in the file.
+static void put_displays(const px_note *note, bool html, px_buf *out)
+{
+    const px_spill_report *file = &note->file;
+    px_buf_printf(out, "%s%llu display%s (", note->last ? "" : "So far ",
+                  (unsigned long long)note->displays, note->displays == 1 ? "" : "s");
+    put_size(note->missing, out);
+    px_buf_append_str(out, note->displays == 1 ? ") is not shown here" : ") are not shown here");
+    if (file->path[0] == '\0') {
+        return;
+    }
+    px_buf_append_str(out, note->displays == 1 ? "; it is in " : "; they are in ");
+    put_file(file, html, out);
+    px_buf_append_str(out, ", one a line. The first ten of them: %kept_displays ");
+    px_buf_append_str(out, file_name(file));
+    px_buf_append_str(out, " 0:10");
+}
+
 static void put_sentence(const px_note *note, bool html, px_buf *out)
 {
     const px_spill_report *file = &note->file;
-    if (file->path[0] != '\0') {
+    if (note->displays > 0) {
+        put_displays(note, html, out);
+    } else if (file->path[0] != '\0') {
         if (note->last) {
             put_size(note->missing, out);
             px_buf_append_str(out, " of output are not shown here; all of it is in ");
@@ -123,6 +143,9 @@ static void write_metadata(const px_note *note, px_jsonw *w)
     px_jsonw_key_string(w, "file", note->file.path);
     px_jsonw_key_int(w, "bytes", (int64_t)note->file.written);
     px_jsonw_key_int(w, "lost", (int64_t)note->file.lost);
+    if (note->displays > 0) {
+        px_jsonw_key_int(w, "displays", (int64_t)note->displays);
+    }
     px_jsonw_key_bool(w, "complete", note->last);
     px_jsonw_end_object(w);
     px_jsonw_end_object(w);

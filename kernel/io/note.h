@@ -14,8 +14,9 @@ typedef struct px_note {
     unsigned number;
     bool last; // the cell has ended
     px_spill_report file;
-    uint64_t missing; // bytes that the page does not have
-    px_slice preview; // the end of the text while the cell runs; may be long
+    uint64_t missing;  // bytes that the page does not have
+    uint64_t displays; // … in so many displays, which are in the file; 0: it is text
+    px_slice preview;  // the end of the text while the cell runs; may be long
 } px_note;
 
 // px_note_write appends the content of a display_data message: plain text, HTML with a link, and

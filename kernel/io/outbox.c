@@ -57,6 +57,16 @@ void px_out_free(px_out *out)
     free(out);
 }
 
+size_t px_out_bytes(const px_out *out)
+{
+    size_t size = out->whole != NULL ? px_bytes_slice(out->whole).size : out->text.size;
+    if (out->kind == PX_OUT_PUBLISH) {
+        size += sizeof(*out) + px_frames_bytes(&out->frames);
+        size += out->content != NULL ? px_bytes_slice(out->content).size : 0;
+    }
+    return size;
+}
+
 px_err px_outbox_init(px_outbox *box)
 {
     *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .period = PX_STREAM_PERIOD};
@@ -117,12 +127,20 @@ static void append(px_outbox *box, px_out *out)
     }
 }
 
+// add_queued counts what came. Lock held, so a plain addition does.
+static void add_queued(px_outbox *box, size_t size)
+{
+    size_t before = atomic_load_explicit(&box->room.queued, memory_order_relaxed);
+    atomic_store_explicit(&box->room.queued, before + size, memory_order_relaxed);
+}
+
 static void append_chain(px_outbox *box, px_out *chain)
 {
     while (chain != NULL) {
         px_out *next = chain->next;
         chain->next = NULL;
         append(box, chain);
+        add_queued(box, px_out_bytes(chain));
         chain = next;
     }
 }
@@ -149,13 +167,6 @@ static void wake_for_text(px_outbox *box, bool line)
         box->waiting_line = false;
         wake(box);
     }
-}
-
-// add_queued counts text that came. Lock held, so a plain addition does.
-static void add_queued(px_outbox *box, size_t size)
-{
-    size_t before = atomic_load_explicit(&box->room.queued, memory_order_relaxed);
-    atomic_store_explicit(&box->room.queued, before + size, memory_order_relaxed);
 }
 
 static bool joins(const px_out *last, const px_parent *parent, px_stream_name stream, size_t size)
@@ -214,11 +225,11 @@ static px_ns text_due(px_outbox *box, px_ns now)
     return due;
 }
 
-static size_t text_in(const px_out *chain)
+static size_t bytes_in(const px_out *chain)
 {
     size_t size = 0;
     for (; chain != NULL; chain = chain->next) {
-        size += chain->whole != NULL ? px_bytes_slice(chain->whole).size : chain->text.size;
+        size += px_out_bytes(chain);
     }
     return size;
 }
@@ -234,7 +245,7 @@ static px_out *take_until(px_outbox *box, px_out *last)
     }
     box->last_firm = NULL;
     size_t before = atomic_load_explicit(&box->room.queued, memory_order_relaxed);
-    atomic_store_explicit(&box->room.queued, before - text_in(chain), memory_order_relaxed);
+    atomic_store_explicit(&box->room.queued, before - bytes_in(chain), memory_order_relaxed);
     return chain;
 }
 

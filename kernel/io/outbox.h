@@ -57,21 +57,24 @@ typedef struct px_out {
 px_out *px_out_new(px_out_kind kind,
                    px_parent *parent); // references parent; aborts when out of memory
 void px_out_free(px_out *out);
+// px_out_bytes is how much room an entry takes.
+size_t px_out_bytes(const px_out *out);
 
 typedef struct px_outbox {
     pthread_mutex_t lock;
     px_out *first, *last;
-    px_out *last_firm;    // the last entry that is not a stream; NULL when there is none
-    int fd;               // eventfd: readable when px-io should look
-    bool woken;           // fd was written and not yet read
-    bool draining;        // somebody is in px_outbox_take's caller and will look again
-    bool waiting;         // px-io has a timer for the streams at the end
-    bool waiting_line;    // … and that only because the first line is not complete
-    _Atomic px_ns period; // between two messages of text: longer the more the page shows
-    px_ns next_stream;    // when streams at the end may leave again
-    px_ns first_text;     // when the first text at the end came
-    px_parent *current;   // whom captured output belongs to
-    px_room room;         // how much text waits, here and behind
+    px_out *last_firm;        // the last entry that is not a stream; NULL when there is none
+    int fd;                   // eventfd: readable when px-io should look
+    bool woken;               // fd was written and not yet read
+    bool draining;            // somebody is in px_outbox_take's caller and will look again
+    bool waiting;             // px-io has a timer for the streams at the end
+    bool waiting_line;        // … and that only because the first line is not complete
+    _Atomic px_ns period;     // between two messages of text: longer the more the page shows
+    px_ns next_stream;        // when streams at the end may leave again
+    px_ns first_text;         // when the first text at the end came
+    px_parent *current;       // whom captured output belongs to
+    px_room room;             // how much waits, here and behind
+    _Atomic px_ns not_before; // who shows and clears so quickly waits until then (io/displays.h)
 } px_outbox;
 
 px_err px_outbox_init(px_outbox *box);

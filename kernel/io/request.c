@@ -4,6 +4,7 @@
 
 #include "io/request.h"
 
+#include "io/displays.h"
 #include "io/flood.h"
 #include "io/need.h"
 #include "io/subshell.h"
@@ -61,6 +62,7 @@ void px_parent_unref(px_parent *parent)
     px_bytes_unref(parent->metadata);
     px_bytes_unref(parent->content);
     px_flood_free(parent->flood);
+    px_displays_free(parent->displays);
     free(parent);
 }
 

@@ -23,13 +23,14 @@ const char *px_channel_name(px_channel channel);
 struct px_parent {
     atomic_uint refs;
     px_channel channel;
-    px_frames idents;            // identities: where a reply goes; the route frame for an engine
-    px_bytes *header;            // as received, never NULL
-    px_bytes *metadata;          // never NULL
-    px_bytes *content;           // never NULL
-    struct px_flood *flood;      // of its text; under the sending lock (io/flood.h). NULL: none yet
-    bool door;                   // it came by a socket of an engine (io/doors.h)
-    char subshell[PX_UUID_SIZE]; // id of the subshell that serves it; "": the main shell
+    px_frames idents;       // identities: where a reply goes; the route frame for an engine
+    px_bytes *header;       // as received, never NULL
+    px_bytes *metadata;     // never NULL
+    px_bytes *content;      // never NULL
+    struct px_flood *flood; // of its text; under the sending lock (io/flood.h). NULL: none yet
+    struct px_displays *displays; // what it shows; the same (io/displays.h)
+    bool door;                    // it came by a socket of an engine (io/doors.h)
+    char subshell[PX_UUID_SIZE];  // id of the subshell that serves it; "": the main shell
 };
 
 // px_parent_new references frames of message.

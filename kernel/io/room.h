@@ -1,5 +1,5 @@
-// room.h: how much text may wait. Who prints quicker than it can be sent or written to a file waits
-// until there is room, so that the memory of the kernel stays bounded.
+// room.h: how much output may wait. Who prints or shows quicker than it can be sent or written to a
+// file waits until there is room, so that the memory of the kernel stays bounded.
 #ifndef PX_KERNEL_ROOM_H
 #define PX_KERNEL_ROOM_H
 
@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PX_ROOM_FULL ((size_t)64 << 20) // bytes: when so much text waits, writers wait too
+#define PX_ROOM_FULL ((size_t)64 << 20) // bytes: when so much waits, writers wait too
 #define PX_ROOM_FREE (PX_ROOM_FULL / 2) // … until it is no more than this
 
 typedef struct px_room {
-    atomic_size_t queued;  // bytes of text in the outbox; written under its lock
+    atomic_size_t queued;  // bytes of output in the outbox; written under its lock
     atomic_size_t writing; // bytes on their way into files
     atomic_uint waiters;
     int fd; // eventfd: there may be room again

@@ -38,6 +38,7 @@ struct px_spills {
 
 struct px_spill {
     px_spills *spills;
+    const char *ending; // of the file's name
     atomic_uint refs;
     int fd;                 // the writing thread's
     uint64_t next_look;     // … look at the disk's free space then
@@ -97,10 +98,11 @@ static void tell(const px_spills *spills)
 
 // --- one file -----------------------------------------------------------------------------------
 
-px_spill *px_spill_new(px_spills *spills)
+px_spill *px_spill_new(px_spills *spills, const char *ending)
 {
     px_spill *spill = px_need_zeroed(sizeof(*spill));
     spill->spills = spills;
+    spill->ending = ending;
     atomic_init(&spill->refs, 1);
     spill->fd = -1;
     spill->report.settled = true;
@@ -142,7 +144,7 @@ static bool open_file(px_spill *spill)
     px_spill_report made = {0};
     (void)pthread_mutex_lock(&spill->spills->place_lock);
     px_spill_purge(&spill->spills->place);
-    spill->fd = px_spill_open(&spill->spills->place, made.path, made.link);
+    spill->fd = px_spill_open(&spill->spills->place, spill->ending, made.path, made.link);
     int cause = errno;
     (void)pthread_mutex_unlock(&spill->spills->place_lock);
     if (spill->fd < 0) {

@@ -47,8 +47,11 @@ int px_spills_fd(const px_spills *spills);
 // px_spills_clear empties the counter behind fd.
 void px_spills_clear(px_spills *spills);
 
-// px_spill_new names a file; it is made when it is first written to. Any thread.
-px_spill *px_spill_new(px_spills *spills);
+// px_spill_new names a file, by how its name ends; it is made when it is first written to. Any
+// thread.
+#define PX_SPILL_TEXT ".out.txt"
+#define PX_SPILL_DISPLAYS ".out.jsonl" // a line for each, what nbformat calls display_data
+px_spill *px_spill_new(px_spills *spills, const char *ending);
 px_spill *px_spill_ref(px_spill *spill);
 void px_spill_unref(px_spill *spill); // NULL is allowed
 // px_spill_write queues bytes from `from` on for the thread; references bytes. One thread at a

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define TRIES 1000
-#define ENDING ".out.txt"
+static const char *const endings[] = {PX_SPILL_TEXT, PX_SPILL_DISPLAYS};
 static const char ignore[] = "# Output that was too long for its notebook. pxkernel takes files "
                              "away after a week.\n*\n";
 
@@ -77,7 +77,7 @@ static const char *temporary(char *name, size_t size)
     return base != NULL && base[0] == '/' ? base : "/tmp";
 }
 
-static int open_in(px_spill_place *place, int folder, char *name, size_t size)
+static int open_in(px_spill_place *place, const char *ending, int folder, char *name, size_t size)
 {
     time_t now = time(NULL);
     struct tm local;
@@ -86,7 +86,7 @@ static int open_in(px_spill_place *place, int folder, char *name, size_t size)
     (void)strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
     for (int tries = 0; tries < TRIES; tries++) {
         place->number++;
-        (void)snprintf(name, size, "%s-%s-%u" ENDING, place->stem, stamp, place->number);
+        (void)snprintf(name, size, "%s-%s-%u%s", place->stem, stamp, place->number, ending);
         int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
         if (fd >= 0 || errno != EEXIST) {
             return fd;
@@ -95,7 +95,8 @@ static int open_in(px_spill_place *place, int folder, char *name, size_t size)
     return -1;
 }
 
-int px_spill_open(px_spill_place *place, char ret_path[PATH_MAX], char ret_link[PX_SPILL_LINK])
+int px_spill_open(px_spill_place *place, const char *ending, char ret_path[PATH_MAX],
+                  char ret_link[PX_SPILL_LINK])
 {
     char spare[64];
     const char *const bases[] = {place->start, temporary(spare, sizeof(spare))};
@@ -108,7 +109,7 @@ int px_spill_open(px_spill_place *place, char ret_path[PATH_MAX], char ret_link[
         if (folder < 0) {
             continue;
         }
-        fd = open_in(place, folder, name, sizeof(name));
+        fd = open_in(place, ending, folder, name, sizeof(name));
         int cause = errno;
         (void)close(folder);
         errno = cause;
@@ -135,12 +136,21 @@ typedef struct old_file {
     uint64_t size;
 } old_file;
 
-static bool is_ours(int folder, const char *name, struct stat *ret_stat)
+static bool has_ending(const char *name)
 {
     size_t length = strlen(name);
-    size_t ending = sizeof(ENDING) - 1;
-    return length > ending && strcmp(name + length - ending, ENDING) == 0 &&
-           fstatat(folder, name, ret_stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+    for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
+        size_t size = strlen(endings[i]);
+        if (length > size && strcmp(name + length - size, endings[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_ours(int folder, const char *name, struct stat *ret_stat)
+{
+    return has_ending(name) && fstatat(folder, name, ret_stat, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISREG(ret_stat->st_mode) && ret_stat->st_uid == geteuid();
 }
 

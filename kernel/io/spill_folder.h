@@ -15,9 +15,10 @@ typedef struct px_spill_place {
 
 // px_spill_place_find takes the current folder and the name of the notebook (JPY_SESSION_NAME).
 void px_spill_place_find(px_spill_place *ret_place);
-// px_spill_open makes a new file (0600) and gives a descriptor for appending, its path and its
-// link; -1 with errno.
-int px_spill_open(px_spill_place *place, char ret_path[PATH_MAX], char ret_link[PX_SPILL_LINK]);
+// px_spill_open makes a new file (0600) whose name has this ending and gives a descriptor for
+// appending, its path and its link; -1 with errno.
+int px_spill_open(px_spill_place *place, const char *ending, char ret_path[PATH_MAX],
+                  char ret_link[PX_SPILL_LINK]);
 // px_spill_purge takes away files that are too old, and the oldest ones of too many bytes.
 void px_spill_purge(const px_spill_place *place);
 

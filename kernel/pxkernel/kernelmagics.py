@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -62,6 +65,29 @@ class KernelMagics(Magics):
             except ValueError as error:
                 raise UsageError(str(error)) from None
         print(flood.limit_in_words())
+
+    @line_magic
+    def kept_displays(self, line: str) -> None:
+        """Show displays that were too many for their cell, out of the file that it names.
+
+        Usage: %kept_displays FILE [FROM:TO]
+
+        They are numbered from 0; without a range the first ten are shown.
+        """
+        name, _, span = line.strip().rpartition(" ")
+        match = re.fullmatch(r"(\d*):(\d*)", span)
+        if match is None:
+            name, match = line.strip(), re.fullmatch(r"(\d*):(\d*)", "0:10")
+        if not name or match is None:
+            raise UsageError("%kept_displays FILE [FROM:TO]")
+        first, end = (int(text) if text else None for text in match.groups())
+        try:
+            with open(name, encoding="utf-8") as file:
+                for text in itertools.islice(file, first, end):
+                    content = json.loads(text)
+                    self.shell.display_pub.publish(content["data"], content["metadata"])
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"%kept_displays: {name} cannot be shown: {error}") from None
 
     @line_magic
     def clear(self, line: str) -> None:

@@ -4,7 +4,35 @@
 
 #include "py/python.h"
 
+#include <poll.h>
 #include <string.h>
+
+#define LOOK_AGAIN_MS 20
+
+// wait_turn waits while too much is on its way, or the cell shows and clears too quickly; -1 with
+// the exception of a signal.
+static int wait_turn(px_kernel *kernel, const char *msg_type)
+{
+    px_outbox *box = &kernel->outbox;
+    if (px_room_is_full(&box->room) && px_py_wait_for_room(&box->room) < 0) {
+        return -1;
+    }
+    px_ns when = atomic_load_explicit(&box->not_before, memory_order_relaxed);
+    if (when == 0 ||
+        (strstr(msg_type, "display_data") == NULL && strcmp(msg_type, "clear_output") != 0)) {
+        return 0;
+    }
+    for (px_ns now = px_now(); now < when; now = px_now()) {
+        px_ns left = (when - now) / PX_NS_PER_MS + 1;
+        int ms = left < LOOK_AGAIN_MS ? (int)left : LOOK_AGAIN_MS;
+        Py_BEGIN_ALLOW_THREADS(void) poll(NULL, 0, ms);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0)
+        {
+            return -1;
+        }
+    }
+    return 0;
+}
 
 // post hands an entry over. Takes out.
 static PyObject *post(px_kernel *kernel, px_out *out)
@@ -57,6 +85,9 @@ static PyObject *publish(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     if (px_py_is_child()) {
         Py_RETURN_NONE; // a forked child has no way to the front end but its descriptors 1 and 2
+    }
+    if (wait_turn(kernel, msg_type) < 0) {
+        return NULL;
     }
     PX_AUTO_PY PyObject *hold = NULL;
     px_parent *parent = NULL;

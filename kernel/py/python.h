@@ -122,6 +122,9 @@ void px_py_release_some(void);
 
 // stream.c
 int px_py_stream_init(PyObject *module);
+// px_py_wait_for_room waits until what was printed and shown before has left; -1 with the exception
+// of a signal.
+int px_py_wait_for_room(px_room *room);
 // px_py_child_flush writes out what streams hold in a forked child.
 void px_py_child_flush(void);
 

@@ -68,8 +68,7 @@ void px_py_child_flush(void)
 
 // --- writing ------------------------------------------------------------------------------------
 
-// wait_for_room waits until what was printed before has left; -1 with the exception of a signal.
-static int wait_for_room(px_room *room)
+int px_py_wait_for_room(px_room *room)
 {
     bool room_now = false;
     while (!room_now) {
@@ -117,7 +116,7 @@ static int write_text(stream_object *self, PyObject *text, px_slice slice)
     if (px_py_parent_of(NULL, &hold, &parent) < 0) {
         return -1;
     }
-    if (px_room_is_full(&kernel->outbox.room) && wait_for_room(&kernel->outbox.room) < 0) {
+    if (px_room_is_full(&kernel->outbox.room) && px_py_wait_for_room(&kernel->outbox.room) < 0) {
         return -1;
     }
     px_capture_before_text(&kernel->capture);

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support import wait_for
+from support import peak, wait_for
 
 
 @pytest.fixture
@@ -204,12 +204,6 @@ def test_memory_stays_bounded(here):
     result = here.run(f"subprocess.run({command!r}, shell=True)", timeout=300).ok()
     assert the_note(result)["bytes"] == 600_000_000
     assert peak(here.pid) - before < 250_000
-
-
-def peak(pid):
-    """Peak resident memory in kB."""
-    [line] = [x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmHWM" in x]
-    return int(line.split()[1])
 
 
 def test_what_is_kept_for_notebooks_is_bounded(here):

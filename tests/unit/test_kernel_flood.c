@@ -202,7 +202,7 @@ START_TEST(test_spill__goes_elsewhere_when_the_folder_is_no_folder)
 {
     in_folder("");
     ck_assert_int_eq(symlink("/", "pxkernel-output"), 0);
-    px_spill *spill = px_spill_new(spills);
+    px_spill *spill = px_spill_new(spills, PX_SPILL_TEXT);
     px_spill_write_now(spill, PX_SLICE_LITERAL("text"));
     px_spill_report report = report_of(spill);
     expect_file(report.path, "text");
@@ -220,7 +220,7 @@ START_TEST(test_spill__that_cannot_be_written_says_what_is_lost)
     in_folder("");
     ck_assert_int_eq(symlink("/", "pxkernel-output"), 0);
     ck_assert_int_eq(setenv("TMPDIR", "/nowhere", 1), 0);
-    px_spill *spill = px_spill_new(spills);
+    px_spill *spill = px_spill_new(spills, PX_SPILL_TEXT);
     px_spill_write_now(spill, PX_SLICE_LITERAL("text"));
     px_note note = {.session = "s", .number = 1, .last = true, .missing = 4};
     note.file = report_of(spill);
@@ -252,7 +252,7 @@ START_TEST(test_spill__takes_old_files_away_and_no_others)
     make_old("pxkernel-output/a.out.txt", PX_SPILL_AGE + 100);
     make_old("pxkernel-output/b.out.txt", PX_SPILL_AGE - 100);
     make_old("pxkernel-output/thesis.txt", PX_SPILL_AGE + 100);
-    px_spill *spill = px_spill_new(spills);
+    px_spill *spill = px_spill_new(spills, PX_SPILL_TEXT);
     px_spill_write_now(spill, PX_SLICE_LITERAL("text"));
     ck_assert_int_ne(access("pxkernel-output/a.out.txt", F_OK), 0);
     ck_assert_int_eq(unlink("pxkernel-output/b.out.txt"), 0);
