@@ -158,6 +158,7 @@ static int run_engine(void *context, const px_engine_args *args)
 {
     (void)context;
     (void)call("pxkernel.preload", "reseed", PyLong_FromUnsignedLong(args->engine));
+    px_interp_end_quickly();
     px_kernel_exit(px_engine_run(args));
 }
 

@@ -27,8 +27,14 @@ from pxkernel.shell import ZMQInteractiveShell  # noqa: E402
 # What completes when C code holds the GIL, beside the names of the namespace.
 _ALWAYS = "".join(f"{name}\n" for name in [*keyword.kwlist, *dir(builtins)] if name[0] != "_")
 
+# What every kernel imports on its way. A warm parent does it for its children: an import costs each
+# of them some 0.3 MB of pages that they would share.
+_CHILDREN_IMPORT = ("asyncio", "bdb", "pxkernel.info", "pxkernel.logs", "pxkernel.streams")
+
 _shell: ZMQInteractiveShell | None = None
 _app: Any = None
+_made: IPythonKernel | None = None
+_info = b""
 
 
 def prepare() -> ZMQInteractiveShell:
@@ -50,7 +56,11 @@ def prepare() -> ZMQInteractiveShell:
     set_environment()
     _shell = ZMQInteractiveShell.instance(keep_history=not warm, **options)
     if warm:
-        importlib.import_module("asyncio")
+        for name in _CHILDREN_IMPORT:
+            importlib.import_module(name)
+        _build(_shell)
+        sys.modules["asyncio"].new_event_loop().close()  # warms code that each child runs at once
+        _shell._sys_modules_keys = set(sys.modules)
         gc.collect()
         gc.freeze()  # children share these pages as long as no collection writes into them
     return _shell
@@ -59,6 +69,17 @@ def prepare() -> ZMQInteractiveShell:
 def shell() -> ZMQInteractiveShell | None:
     """The shell, if it is built."""
     return _shell
+
+
+def _build(shell: ZMQInteractiveShell) -> IPythonKernel:
+    """The kernel object and what goes with it, built once; by a warm parent, for its children."""
+    global _made, _info
+    if _made is None:
+        _made = IPythonKernel(shell)
+        _introduce_logs()
+        _info = dumps(_made.kernel_info)
+        _ = shell.config.IPKernelApp  # a section of its own, which _introduce fills
+    return _made
 
 
 def set_environment() -> None:
@@ -73,12 +94,12 @@ def run() -> int:
     gc.disable()  # nothing made while booting is garbage
     sys.stdout, sys.stderr = OutStream("stdout"), OutStream("stderr")
     shell = prepare()
-    kernel = IPythonKernel(shell)
+    kernel = _build(shell)
     if _kernel.engine_id >= 0:
         kernel.forward_input(True)  # for good: calls may ask as well as cells
     _introduce(shell, kernel)
     _startup(shell)
-    _kernel.set_language_info(dumps(kernel.kernel_info))
+    _kernel.set_language_info(_info)
     _kernel.set_exit(lambda restart: kernel.main_loop.stop())
     _kernel.set_dispatch(kernel.dispatch)
     if _kernel.engine_id >= 0:
@@ -108,11 +129,14 @@ def _settle_subshells() -> None:
     subshells.settle()
 
 
-def _introduce(shell: ZMQInteractiveShell, kernel: IPythonKernel) -> None:
-    """Tell the shell which process it is."""
+def _introduce_logs() -> None:
     from pxkernel import logs
 
     logs.install()
+
+
+def _introduce(shell: ZMQInteractiveShell, kernel: IPythonKernel) -> None:
+    """Tell the shell which process it is."""
     shell.config.IPKernelApp.connection_file = _kernel.connection_file
     kernel.int_id = _kernel.engine_id
     name = os.environ.get("JPY_SESSION_NAME")
@@ -141,7 +165,9 @@ def _startup(shell: ZMQInteractiveShell) -> None:
     else:
         _working_folder_on_path()
         shell.user_ns_hidden.update(shell.user_ns)
-    shell._sys_modules_keys = set(sys.modules)
+    if not preload.WARM or _app is not None:
+        # A warm parent has done it: each name's count of references is a write into shared memory.
+        shell._sys_modules_keys = set(sys.modules)
 
 
 def _working_folder_on_path() -> None:

@@ -7,8 +7,11 @@ that were copied would give every engine the same numbers.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import sys
+from _io import _IOBase
 from collections.abc import Iterable
 
 WARM = False
@@ -34,3 +37,27 @@ def reseed(engine_id: int = -1) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
+
+
+def forget() -> None:
+    """At an engine's end: let go of what only it has imported, shown and failed with. The modules
+    that its parent had loaded stay."""
+    from pxkernel import boot
+
+    shell = boot.shell()
+    if shell is None:
+        return
+    for name in [name for name in sys.modules if name not in shell._sys_modules_keys]:
+        del sys.modules[name]
+    shell.history_manager.output_hist.clear()
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        vars(sys).pop(name, None)
+
+
+def flush() -> None:
+    """Write what is still in the buffers of files that were opened since the fork."""
+    for thing in [sys.stdout, sys.stderr, *gc.get_objects()]:
+        # Not isinstance: that would ask proxies, which may do anything.
+        if issubclass(type(thing), _IOBase):
+            with contextlib.suppress(Exception):
+                thing.flush()

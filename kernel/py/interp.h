@@ -27,4 +27,9 @@ int px_interp_finish(int status);
 // exception. GIL held.
 int px_module_fill(void);
 
+// px_interp_end_quickly has px_interp_finish leave modules as they are, for a process that was
+// forked with them: taking them apart would copy every page that it shares with its parent, 30 ms
+// for an engine. What was made since the fork is let go of, and files are flushed.
+void px_interp_end_quickly(void);
+
 #endif

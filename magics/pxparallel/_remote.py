@@ -528,29 +528,26 @@ _DISTRIBUTIONS = {
 }
 
 
-def compare(cwd: str, python: str, versions: dict[str, str]) -> str:
+def compare(
+    cwd: str, python: str, prefix: str, installed: dict[str, str], others: dict[str, str]
+) -> str:
     """What differs here, as JSON: ``{what: [here, there]}``. Imports nothing of what it compares.
 
     A package that is imported here is asked itself, another one is looked up where packages say
-    what they are.
+    what they are; unless it is installed in the environment that both ends have, so that this
+    process would import the same. (Looking up costs a process megabytes of its own.)
     """
     import json
     import os
-    from importlib import metadata
 
     differing = {}
     if python != sys.version.split()[0]:
         differing["Python"] = [sys.version.split()[0], python]
-    for name, theirs in versions.items():
+    for name, theirs in {**installed, **others}.items():
         ours = getattr(sys.modules.get(name), "__dict__", {}).get("__version__")
-        if ours is None:
-            try:
-                ours = metadata.version(_DISTRIBUTIONS.get(name, name))
-            except metadata.PackageNotFoundError:
-                if importlib.util.find_spec(name) is None:
-                    differing[name] = ["missing", theirs]
-                continue
-        if isinstance(ours, str) and ours != theirs:
+        if ours is None and not (name in installed and prefix == sys.prefix):
+            ours = _version_on_disk(name)
+        if ours is not None and ours != theirs:
             differing[name] = [ours, theirs]
     try:
         here = os.getcwd()
@@ -559,6 +556,16 @@ def compare(cwd: str, python: str, versions: dict[str, str]) -> str:
     if here != cwd:
         differing["working directory"] = [here, cwd]
     return json.dumps(differing)
+
+
+def _version_on_disk(name: str) -> str | None:
+    """The version of a package that is not imported, or "missing"; None where it says nothing."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(_DISTRIBUTIONS.get(name, name))
+    except metadata.PackageNotFoundError:
+        return "missing" if importlib.util.find_spec(name) is None else None
 
 
 def run_here(function: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import sys
+import sysconfig
 import warnings
 from typing import Any
 
@@ -58,17 +59,24 @@ def check_python(engines: list[dict[str, Any]], name: str, allowed: bool) -> Non
     )
 
 
-def versions_here() -> dict[str, str]:
-    """Versions of the packages that this process has imported."""
+def versions_here() -> tuple[dict[str, str], dict[str, str]]:
+    """Versions of the packages that this process has imported: of those that are installed in its
+    environment, which engines of the same environment have as well, and of others."""
     standard = sys.stdlib_module_names
-    found = {}
+    paths = sysconfig.get_paths()
+    sites = tuple(os.path.join(paths[name], "") for name in ("purelib", "platlib"))
+    installed: dict[str, str] = {}
+    others: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         if "." in name or name in standard or name.startswith("_"):
             continue
-        version = getattr(module, "__dict__", {}).get("__version__")
+        names = getattr(module, "__dict__", {})
+        version = names.get("__version__")
         if isinstance(version, str):
-            found[name] = version
-    return found
+            file = names.get("__file__")
+            own = isinstance(file, str) and file.startswith(sites)
+            (installed if own else others)[name] = version
+    return installed, others
 
 
 def report(client: Any) -> None:
@@ -77,7 +85,7 @@ def report(client: Any) -> None:
     idle = [engine["id"] for engine in engines if engine.get("state") == "idle"][:ASKED]
     if not idle:
         return
-    here = (os.getcwd(), sys.version.split()[0], versions_here())
+    here = (os.getcwd(), sys.version.split()[0], sys.prefix, *versions_here())
     task = client._submit(
         "apply_request",
         idle,
