@@ -53,6 +53,7 @@ THEMES = (
     Theme("chain", "chain", 4, _NAMES),
     Theme("prints", "prints", 4, (*_NAMES, "ProcessPool")),
     Theme("data", "data", 4, (*_NAMES, "mpi4py")),
+    Theme("peak", "peak", 4, _NAMES),
     Theme("data8", "data", 8, (OURS, "Dask", "Ray")),
     Theme("death", "death", 4, _NAMES),
     Theme("million", "million", 4, (OURS,), once=True),

@@ -278,6 +278,20 @@ def data(system: System, n: int, clock: Clock) -> None:
     stop(system)
 
 
+def peak(system: System, n: int, clock: Clock) -> None:
+    """What a push takes in memory, where nothing was pushed before."""
+    import numpy
+
+    system.start(n)
+    system.pids()
+    large = numpy.arange(100 * MB // 8, dtype=float)
+    with contextlib.suppress(NotImplementedError), processes.Peak(clock.mark) as most:
+        system.push(large)
+    if most.most > 1:
+        clock.add(f"push 100 MB to {n}: peak memory : the array", most.most / (large.nbytes / 1e6))
+    stop(system)
+
+
 def payload(system: System, clock: Clock, array: Any) -> None:
     """Many tasks that carry data."""
     if clock.enough_memory("1,000 tasks with 1 MB each way", 4):
