@@ -182,7 +182,9 @@ static bool prepare(const px_launch *launch)
         (void)fprintf(stderr, "pxengine: %s\n", error.text);
         return false;
     }
-    PyObject *modules = module_list(option(launch, "--preload"));
+    // First of all: looking for a module imports the packages that it lies in.
+    bool lean = call("pxkernel.lean", "install", NULL);
+    PyObject *modules = lean ? module_list(option(launch, "--preload")) : NULL;
     if (modules == NULL) {
         PyErr_Print();
         return false;
