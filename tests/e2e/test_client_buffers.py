@@ -121,6 +121,7 @@ def test_buffers__segments_are_kept_for_use_when_a_target_dies(two, connection):
     assert len(one) == 1
     two.kill_engine(0)
     assert task.wait(60)
+    wait_for(lambda: connection.engine_ids() == [1], "the death is known")
     again = apply(connection, [1], len, np.ones(3 * MIB, dtype=np.uint8))
     assert value(again, 0) == 3 * MIB
     assert len(segments_of(os.getpid())) == 1
