@@ -129,6 +129,29 @@ const scenarios = {
     assert.equal(pxcluster('status', 'default').engines.length, 2);
   },
 
+  /** What is under More…: where engines run, with what is missing for it, and replacement. */
+  async more(page) {
+    const panel = await openClusterTab(page);
+    await panel.getByRole('button', { name: 'More…' }).click();
+    const where = panel.getByRole('combobox', { name: 'Where engines run' });
+    await where.locator('option[value="lsf"]').waitFor({ state: 'attached' });
+    await where.selectOption('lsf');
+    await panel.getByRole('alert').getByText('bsub').waitFor();
+    assert.ok(await panel.getByRole('button', { name: /^Start/ }).isDisabled());
+    await where.selectOption('ssh');
+    assert.ok(await panel.getByRole('button', { name: /^Start/ }).isDisabled());
+    await panel.getByRole('textbox', { name: 'Hosts' }).fill('somewhere=1');
+    assert.ok(await panel.getByRole('button', { name: /^Start/ }).isEnabled());
+    await where.selectOption('local');
+    await panel.getByRole('checkbox', { name: 'Replace engines that die' }).check();
+    await startEngines(panel, 1);
+    const { engines, restart } = pxcluster('status', 'default');
+    assert.equal(restart, true);
+    process.kill(engines[0].pid, 'SIGKILL');
+    await row(panel, 'default').locator('tr[data-engine="1"]').waitFor();
+    return { engines };
+  },
+
   /** More engines, then fewer, by the field in the row. */
   async scale(page) {
     const panel = await openClusterTab(page);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -83,6 +84,19 @@ def test_server__gives_events_to_nobody_without_a_login(lab):
     assert error.value.code == 403
 
 
+def test_server__starts_engines_in_the_folder_that_is_in_view(lab):
+    (lab.root / "course" / "week 1").mkdir(parents=True)
+    body = {"n": 1, "cwd": "course/week 1", "restart": True, "engines": "local"}
+    status, cluster = ask(lab, "POST", "clusters", body)
+    assert (status, cluster["restart"], cluster["launcher"]) == (202, True, "local")
+    wait_for(lambda: ask(lab, "GET", "clusters/default")[1]["state"] == "running", "running")
+    (engine,) = ask(lab, "GET", "clusters/default")[1]["engines"]
+    assert os.readlink(f"/proc/{engine['pid']}/cwd") == str(lab.root / "course" / "week 1")
+    assert ask(lab, "DELETE", "clusters/default") == (204, None)
+    status, answer = ask(lab, "POST", "clusters", {"n": 1, "engines": "telepathy"})
+    assert status >= 400 and "telepathy" in answer["message"]
+
+
 def test_server__walks_a_cluster_through_its_life(lab):
     status, answer = ask(lab, "GET", "clusters")
     assert (status, answer["clusters"]) == (200, [])
@@ -110,6 +124,8 @@ def test_server__refuses_what_cannot_be_meant(lab):
         ("POST", "clusters", {"n": "2; reboot"}),
         ("POST", "clusters", {"n": 1, "id": "--help"}),
         ("POST", "clusters", {"n": 1, "id": "a/b"}),
+        ("POST", "clusters", {"n": 1, "engines": "--help"}),
+        ("POST", "clusters", {"n": 1, "cwd": "../.."}),
         ("POST", "clusters", [1]),
         ("PATCH", "clusters/default", {}),
         ("POST", "clusters/default/restart", {"engines": []}),

@@ -44,6 +44,10 @@ def test_tab__shows_a_killed_engine_and_replaces_it(tab):
     tab("death")
 
 
+def test_tab__says_where_engines_run_and_replaces_them(tab):
+    assert len(tab("more")["engines"]) == 1
+
+
 def test_tab__scales(tab):
     assert len(tab("scale")["engines"]) == 2
 

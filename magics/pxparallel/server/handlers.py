@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized, ws_authenticated
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
+from jupyter_server.utils import to_os_path
 from tornado import web, websocket
 from tornado.ioloop import IOLoop
 
@@ -102,7 +104,31 @@ class ListHandler(ClusterHandler):
         args = ["start", *([name] if name else []), "--no-wait"]
         if body.get("n") is not None:
             args += ["-n", str(whole(body["n"], "The number of engines"))]
-        await self.pxcluster(*args, ok=202)
+        await self.pxcluster(*args, *self._where(body), ok=202)
+
+    def _where(self, body: dict[str, Any]) -> list[str]:
+        """The options that say where engines run, and whether dead ones are replaced."""
+        args = []
+        engines, cwd = body.get("engines"), body.get("cwd")
+        if engines is not None:
+            if not isinstance(engines, str) or not engines or engines.startswith("-"):
+                raise BadRequest(f"Engines are not started by {engines!r}.")
+            args += ["--engines", engines]
+        if body.get("restart"):
+            args.append("--restart")
+        if cwd is not None:
+            args += self._folder(cwd)
+        return args
+
+    def _folder(self, path: Any) -> list[str]:
+        """The option for a folder of the server's; nothing for one that is no folder of the host,
+        as those of other drives are.
+        """
+        if not isinstance(path, str) or ".." in path.split("/"):
+            raise BadRequest(f"{path!r} is no folder of this server.")
+        root = os.path.expanduser(getattr(self.contents_manager, "root_dir", None) or "")
+        folder = to_os_path(path, root) if root else ""
+        return ["--cwd", folder] if folder and os.path.isdir(folder) else []
 
 
 class OneHandler(ClusterHandler):

@@ -8,6 +8,7 @@ import { CountField, Problem, TextButton } from './components.js';
 import { engineCount, freeName, NAME, usualCount } from './state.js';
 import type { IClusterModel, IClusterSettings } from './tokens.js';
 import { NEW } from './tokens.js';
+import { useWhere, Where } from './where.js';
 
 const REMEMBERED = 'px-cluster:engines';
 
@@ -43,6 +44,7 @@ export function StartForm(props: {
   const [typedName, setTypedName] = React.useState<string | null>(null);
   const [naming, setNaming] = React.useState(false);
 
+  const where = useWhere(model);
   const list = model.clusters.list;
   const n = engineCount(count);
   const name = typedName ?? freeName(list);
@@ -53,11 +55,11 @@ export function StartForm(props: {
   const cores = model.clusters.host.cores;
 
   const start = async () => {
-    if (n === null || (mustName && nameWrong) || starting) {
+    if (n === null || (mustName && nameWrong) || where.wrong || starting) {
       return;
     }
     void props.state?.save(REMEMBERED, n);
-    if (await model.start(n, name === 'default' ? undefined : name)) {
+    if (await model.start(n, name === 'default' ? undefined : name, where.options)) {
       setTypedName(null);
       setNaming(false);
       props.onStarted(name);
@@ -107,12 +109,13 @@ export function StartForm(props: {
           )}
         </div>
       )}
+      {where.open && <Where where={where} trans={trans} />}
       <div className="px-Actions">
         <TextButton
           primary
           icon={runIcon}
           innerRef={props.startRef}
-          disabled={starting || n === null || (mustName && nameWrong !== '')}
+          disabled={starting || n === null || where.wrong || (mustName && nameWrong !== '')}
           onClick={go}
         >
           {starting
@@ -128,6 +131,15 @@ export function StartForm(props: {
             title={trans.__('Give the cluster a name of its own')}
           >
             {trans.__('Name…')}
+          </TextButton>
+        )}
+        {!where.open && (
+          <TextButton
+            link
+            onClick={where.show}
+            title={trans.__('Where engines run, and what happens when one dies')}
+          >
+            {trans.__('More…')}
           </TextButton>
         )}
       </div>

@@ -5,6 +5,8 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILabShell, ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
@@ -59,6 +61,30 @@ const model: JupyterFrontEndPlugin<IClusterModel> = {
   optional: [ITranslator],
   activate: (app, translator: ITranslator | null) =>
     new ClusterModel(new Api(app.serviceManager.serverSettings, load(translator)))
+};
+
+/** The folder of the notebook in view, else the one that the file browser shows. */
+const folder: JupyterFrontEndPlugin<void> = {
+  id: 'px-cluster:folder',
+  description: 'Engines work in the folder that is in view.',
+  autoStart: true,
+  requires: [IClusterModel],
+  optional: [INotebookTracker, IDefaultFileBrowser],
+  activate: (
+    app: JupyterFrontEnd,
+    clusters: IClusterModel,
+    notebooks: INotebookTracker | null,
+    browser: IDefaultFileBrowser | null
+  ) => {
+    const contents = app.serviceManager.contents;
+    clusters.folder = () => {
+      const notebook = notebooks?.currentWidget;
+      const path = notebook?.isVisible
+        ? PathExt.dirname(contents.localPath(notebook.context.path))
+        : browser && contents.localPath(browser.model.path);
+      return path ?? undefined;
+    };
+  }
 };
 
 const commands: JupyterFrontEndPlugin<void> = {
@@ -214,6 +240,7 @@ const notify: JupyterFrontEndPlugin<void> = {
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   settings,
   model,
+  folder,
   commands,
   panel,
   status,

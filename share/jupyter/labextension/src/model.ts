@@ -13,8 +13,10 @@ import type {
   ICluster,
   IClusterModel,
   IClusters,
+  ILauncher,
   ILog,
-  IProblem
+  IProblem,
+  IStartOptions
 } from './tokens.js';
 import { NEW } from './tokens.js';
 
@@ -50,9 +52,16 @@ export class ClusterModel implements IClusterModel, IDisposable {
     Signal.clearData(this);
   }
 
-  start(n: number, id?: string): Promise<boolean> {
+  folder: () => string | undefined = () => undefined;
+
+  launchers(): Promise<ILauncher[]> {
+    return this.api.ask<ILauncher[]>('GET', 'launchers');
+  }
+
+  start(n: number, id?: string, options: IStartOptions = {}): Promise<boolean> {
     return this.act(NEW, 'start', async () => {
-      const cluster = await this.api.ask<ICluster>('POST', 'clusters', { n, id });
+      const body = { n, id, cwd: this.folder(), ...options };
+      const cluster = await this.api.ask<ICluster>('POST', 'clusters', body);
       // The stream is usually quicker and then knows more than this answer does.
       if (!this.clusters.list.some(c => c.id === cluster.id)) {
         this.take({ type: 'cluster', cluster });

@@ -90,6 +90,21 @@ export interface ILog {
 /** The key of the cluster that is only about to be, where errors and actions are kept by id. */
 export const NEW = '';
 
+/** One way to start engines; `why` says what is missing where it is not `ok`. */
+export interface ILauncher {
+  name: string;
+  ok: boolean;
+  why: string | null;
+}
+
+/** What a start may say besides a number and a name. */
+export interface IStartOptions {
+  /** Where engines run: `ssh:host=4`, `slurm`…; left out: on this machine. */
+  engines?: string;
+  /** A new engine takes the place of one that dies. */
+  restart?: boolean;
+}
+
 export interface IClusterModel {
   readonly clusters: IClusters;
   /** What this browser has asked for and not yet been answered, by cluster. */
@@ -102,7 +117,11 @@ export interface IClusterModel {
   readonly moved: ISignal<IClusterModel, { before: IClusters; after: IClusters }>;
 
   /** Each of these resolves when it is done or has failed: `problems` then says why. */
-  start(n: number, id?: string): Promise<boolean>;
+  start(n: number, id?: string, options?: IStartOptions): Promise<boolean>;
+  /** The ways to start engines, and why one cannot be used here. */
+  launchers(): Promise<ILauncher[]>;
+  /** The folder in which a new cluster's engines work, as the server's contents has it. */
+  folder: () => string | undefined;
   stop(id: string): Promise<boolean>;
   scale(id: string, n: number): Promise<boolean>;
   interrupt(id: string, engines?: number[]): Promise<boolean>;
