@@ -9,13 +9,15 @@
 #define PX__LINK_MAGIC UINT32_C(0x314c5850) // 'PXL1', little endian
 #define PX__LINK_LEAD 8                     // magic and number of frames
 
-// px__parcel is a message, or the rest of one, that the socket did not take yet.
+// px__parcel is a message, or the rest of one, that the socket did not take yet; or several small
+// ones, head and frames behind each other in head.
 typedef struct px__parcel {
     struct px__parcel *next;
     px_frames frames;
     size_t index;  // the part being written: 0 is the head, then the frames
     size_t offset; // in that part
     size_t head_size;
+    size_t room; // for more small messages in head; 0: it is one message
     uint8_t head[];
 } px__parcel;
 
@@ -24,7 +26,8 @@ typedef struct px__inbox {
     size_t from, to;   // what is read and not yet used
     bool drained;      // the last read left nothing behind in the socket
     uint32_t n_frames; // of the message that is coming; 0: its head is not complete
-    uint64_t *sizes;   // of its frames
+    uint64_t n_bytes;  // of all its frames
+    size_t *sizes;
     size_t sizes_capacity;
     px_frames frames;  // the last one may be incomplete
     uint8_t *rest;     // where it goes on

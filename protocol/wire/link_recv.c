@@ -3,6 +3,7 @@
 // the buffer behind it in the same readv for what follows.
 //
 // A head is believed only after its limits were checked: number of frames, sum of the sizes.
+#include "frames.h"
 #include "link.h"
 #include "little.h"
 
@@ -15,6 +16,8 @@
 #define BUFFER_SIZE ((size_t)1 << 16)
 // From this much missing on, a frame is read in place.
 #define IN_PLACE ((size_t)1 << 13)
+// Up to this size, the frames of a message share their memory.
+#define SMALL ((size_t)1 << 12)
 
 void px__inbox_done(px__inbox *in)
 {
@@ -31,7 +34,7 @@ static px_err reserve_sizes(px__inbox *in, uint32_t n_frames)
         return PX_OK;
     }
     size_t capacity = n_frames < 16 ? 16 : n_frames;
-    uint64_t *sizes = realloc(in->sizes, capacity * sizeof(uint64_t));
+    size_t *sizes = realloc(in->sizes, capacity * sizeof(*sizes));
     if (sizes == NULL) {
         return PX_ENOMEM;
     }
@@ -61,13 +64,26 @@ static px_err read_head(px_link *link)
     }
     PX_TRY(reserve_sizes(in, n_frames));
     for (uint32_t i = 0; i < n_frames; i++) {
-        in->sizes[i] = px__get(wire + PX__LINK_LEAD + (size_t)8 * i, 8);
-        if (__builtin_add_overflow(total, in->sizes[i], &total) || total > link->max_bytes) {
+        uint64_t size = px__get(wire + PX__LINK_LEAD + (size_t)8 * i, 8);
+        if (__builtin_add_overflow(total, size, &total) || total > link->max_bytes) {
             return PX_EFORMAT;
         }
+        in->sizes[i] = (size_t)size;
     }
     in->n_frames = n_frames;
+    in->n_bytes = total;
     in->from += head_size;
+    return PX_OK;
+}
+
+// Takes a small message that is in the buffer as a whole.
+static px_err read_small(px__inbox *in)
+{
+    PX_TRY(px__frames_new(&in->frames, in->sizes, in->n_frames));
+    for (uint32_t i = 0; i < in->n_frames; i++) {
+        memcpy(px__frames_data(&in->frames, i), in->buffer + in->from, in->sizes[i]);
+        in->from += in->sizes[i];
+    }
     return PX_OK;
 }
 
@@ -88,11 +104,16 @@ static void fill_partial(px__inbox *in)
 // Completes the message from what is in the buffer; PX_EAGAIN when that is not enough.
 static px_err read_frames(px__inbox *in)
 {
+    bool begun = in->frames.n > 0 || in->partial != NULL;
+
+    if (!begun && in->n_bytes <= SMALL && in->n_bytes <= in->to - in->from) {
+        return read_small(in);
+    }
     while (in->frames.n < in->n_frames) {
         if (in->partial == NULL) {
-            uint64_t size = in->sizes[in->frames.n];
-            PX_TRY(px_bytes_new((size_t)size, &in->rest, &in->partial));
-            in->rest_size = (size_t)size;
+            size_t size = in->sizes[in->frames.n];
+            PX_TRY(px_bytes_new(size, &in->rest, &in->partial));
+            in->rest_size = size;
         }
         fill_partial(in);
         if (in->rest_size > 0) {

@@ -1,10 +1,12 @@
 // Composing a message: two thirds of its cost would be work that is the same each time, so it is
 // done once per session: the constant parts of the header are text ready to be appended, the signer
-// keeps its key, the delimiter and the empty object are frames that every message shares.
+// keeps its key, the delimiter is a frame that every message shares.
 //
 // A session belongs to one thread. Its clones draw their message numbers from one counter, so ids
 // stay unique and ordered whichever thread composes.
 #include "session.h"
+
+#include "frames.h"
 
 #include "px/id.h"
 #include "px/json.h"
@@ -52,9 +54,6 @@ static px_err fill(px_session *session, px_slice key, const char *scheme, px_err
     session->pid = getpid();
     PX_TRY(px_signer_new(key, scheme, &session->signer, reterr));
     px_err err = px_bytes_copy(PX_SLICE_LITERAL(PX_DELIMITER), &session->delimiter);
-    if (err == PX_OK) {
-        err = px_bytes_copy(PX_SLICE_LITERAL("{}"), &session->empty);
-    }
     if (err == PX_OK) {
         err = write_lead(session);
     }
@@ -151,7 +150,6 @@ void px_session_free(px_session *session)
     }
     px_buf_done(&session->lead);
     px_bytes_unref(session->delimiter);
-    px_bytes_unref(session->empty);
     free(session);
 }
 
@@ -209,48 +207,54 @@ void px_session_forked(px_session *session)
     (void)err;
 }
 
-static px_err write_header(px_session *session, const px_outgoing *outgoing, px_bytes **ret_header)
-{
-    px_slice lead = px_buf_slice(&session->lead);
-    size_t type_size = strlen(outgoing->msg_type);
+static const char type_key[] = "\",\"msg_type\":\"";
+static const char tail[] = "\",\"version\":\"" PX_PROTOCOL_VERSION "\"}";
+
+// The id of a message: its own digits behind the session's part, or all that it was given.
+typedef struct message_id {
     char digits[24];
+    px_slice lead;
+    px_slice rest;
+} message_id;
+
+static void take_id(px_session *session, const px_outgoing *outgoing, message_id *ret)
+{
+    if (outgoing->msg_id == NULL) {
+        char *end = ret->digits + sizeof(ret->digits);
+        char *number = write_decimal(end, next_number(session));
+        ret->lead = px_slice_of(session->lead.data, session->middle);
+        ret->rest = px_slice_of(number, (size_t)(end - number));
+    } else {
+        ret->lead = PX_SLICE_LITERAL("{\"msg_id\":\"");
+        ret->rest = px_slice_str(outgoing->msg_id);
+    }
+}
+
+static size_t header_size(const px_session *session, const px_outgoing *outgoing,
+                          const message_id *id)
+{
+    return id->lead.size + id->rest.size + sizeof(type_key) - 1 + strlen(outgoing->msg_type) + 1 +
+           session->lead.size - session->middle + PX_STAMP_SIZE - 1 + sizeof(tail) - 1;
+}
+
+static void write_header(const px_session *session, const px_outgoing *outgoing,
+                         const message_id *id, uint8_t *out)
+{
     char stamp[PX_STAMP_SIZE];
-    char *end = digits + sizeof(digits);
-    char *number = end;
-    size_t id_size;
 
     if (outgoing->date != NULL) {
         memcpy(stamp, outgoing->date, PX_STAMP_SIZE);
     } else {
         px_stamp_now(stamp);
     }
-    if (outgoing->msg_id == NULL) {
-        number = write_decimal(end, next_number(session));
-        id_size = session->middle + (size_t)(end - number);
-    } else {
-        id_size = strlen("{\"msg_id\":\"") + strlen(outgoing->msg_id);
-    }
-    static const char type_key[] = "\",\"msg_type\":\"";
-    static const char tail[] = "\",\"version\":\"" PX_PROTOCOL_VERSION "\"}";
-    size_t rest = lead.size - session->middle;
-    size_t size = id_size + sizeof(type_key) - 1 + type_size + 1 + rest + PX_STAMP_SIZE - 1 +
-                  sizeof(tail) - 1;
-    uint8_t *out;
-    PX_TRY(px_bytes_new(size, &out, ret_header));
-    if (outgoing->msg_id == NULL) {
-        out = mempcpy(out, lead.data, session->middle);
-        out = mempcpy(out, number, (size_t)(end - number));
-    } else {
-        out = mempcpy(out, "{\"msg_id\":\"", 11);
-        out = mempcpy(out, outgoing->msg_id, strlen(outgoing->msg_id));
-    }
+    out = mempcpy(out, id->lead.data, id->lead.size);
+    out = mempcpy(out, id->rest.data, id->rest.size);
     out = mempcpy(out, type_key, sizeof(type_key) - 1);
-    out = mempcpy(out, outgoing->msg_type, type_size);
+    out = mempcpy(out, outgoing->msg_type, strlen(outgoing->msg_type));
     *out++ = '"';
-    out = mempcpy(out, lead.data + session->middle, rest);
+    out = mempcpy(out, session->lead.data + session->middle, session->lead.size - session->middle);
     out = mempcpy(out, stamp, PX_STAMP_SIZE - 1);
     (void)mempcpy(out, tail, sizeof(tail) - 1);
-    return PX_OK;
 }
 
 // Pushes and gives the reference up in every case.
@@ -263,34 +267,42 @@ static px_err push_owned(px_frames *frames, px_bytes *bytes)
     return err;
 }
 
-static px_err push_object(px_session *session, px_frames *frames, px_slice object)
+static void write_object(px_slice object, uint8_t *out)
 {
     if (object.size == 0) {
-        return push_owned(frames, px_bytes_ref(session->empty));
+        object = PX_SLICE_LITERAL("{}");
     }
-    return px_frames_push_copy(frames, object);
+    memcpy(out, object.data, object.size);
 }
 
+static size_t object_size(px_slice object)
+{
+    return object.size == 0 ? 2 : object.size;
+}
+
+// A delimiter of all messages, then signature and the four parts in memory of their own.
 static px_err compose(px_session *session, const px_outgoing *outgoing, px_frames *frames)
 {
+    char signature[PX_SIGNATURE_SIZE * 2] = "";
+    message_id id;
     px_slice parts[4];
-    char signature[PX_SIGNATURE_SIZE * 2];
-    px_bytes *bytes = NULL;
 
+    take_id(session, outgoing, &id);
+    const size_t sizes[] = {px_signer_size(session->signer), header_size(session, outgoing, &id),
+                            object_size(outgoing->parent), object_size(outgoing->metadata),
+                            object_size(outgoing->content)};
     PX_TRY(push_owned(frames, px_bytes_ref(session->delimiter)));
-    size_t place = frames->n; // the signature's, once it is known
-    PX_TRY(push_owned(frames, px_bytes_ref(session->empty)));
-    PX_TRY(write_header(session, outgoing, &bytes));
-    PX_TRY(push_owned(frames, bytes));
-    PX_TRY(push_object(session, frames, outgoing->parent));
-    PX_TRY(push_object(session, frames, outgoing->metadata));
-    PX_TRY(push_object(session, frames, outgoing->content));
+    size_t at = frames->n;
+    PX_TRY(px__frames_new(frames, sizes, 5));
+    write_header(session, outgoing, &id, px__frames_data(frames, at + 1));
+    write_object(outgoing->parent, px__frames_data(frames, at + 2));
+    write_object(outgoing->metadata, px__frames_data(frames, at + 3));
+    write_object(outgoing->content, px__frames_data(frames, at + 4));
     for (size_t i = 0; i < 4; i++) {
-        parts[i] = px_frames_get(frames, place + 1 + i);
+        parts[i] = px_frames_get(frames, at + 1 + i);
     }
     PX_TRY(px_sign(session->signer, parts, 4, signature));
-    PX_TRY(px_bytes_copy(px_slice_str(signature), &bytes));
-    px_frames_set(frames, place, bytes);
+    memcpy(px__frames_data(frames, at), signature, sizes[0]);
     for (size_t i = 0; i < outgoing->n_buffers; i++) {
         PX_TRY(push_owned(frames, px_bytes_ref(outgoing->buffers[i])));
     }

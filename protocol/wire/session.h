@@ -26,7 +26,6 @@ struct px_session {
     px_buf lead; // `{"msg_id":"<session>_<pid>_`, and where `"session":…,"date":"` begins
     size_t middle;
     px_bytes *delimiter;
-    px_bytes *empty; // {}
 };
 
 #endif

@@ -46,29 +46,73 @@ static px_err receive(px_link *link, px_link *other, px_frames *frames)
     }
 }
 
+// Message i of many: up to 20 frames, none or all of which are large.
+static size_t frame_size(unsigned i, unsigned k)
+{
+    return (size_t)(i * k) % 700 + (i % 7 == 3 ? 3000 : 0);
+}
+
+static void send_message(unsigned i, px_err (*how)(px_link *link, const px_frames *frames))
+{
+    PX_AUTO_FRAMES frames = {0};
+    for (unsigned k = 0; k <= i % 20; k++) {
+        uint8_t *data;
+        px_bytes *bytes;
+        size_t size = frame_size(i, k);
+        ok(px_bytes_new(size, &data, &bytes));
+        unit_pattern(data, size, i + k);
+        ok(px_frames_push(&frames, bytes));
+    }
+    ok(how(links[0], &frames));
+}
+
+static void expect_message(unsigned i, px_frames *frames)
+{
+    ok(receive(links[1], links[0], frames));
+    ck_assert_uint_eq(frames->n, i % 20 + 1);
+    for (unsigned k = 0; k < frames->n; k++) {
+        ck_assert_uint_eq(px_frames_get(frames, k).size, frame_size(i, k));
+        ck_assert(unit_is_pattern(px_frames_get(frames, k), i + k));
+    }
+}
+
+static void exchange(px_err (*how)(px_link *link, const px_frames *frames))
+{
+    enum { MESSAGES = 2000 };
+    make_pair();
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        send_message(i, how);
+    }
+    ok(px_link_push(links[0]));
+    ck_assert_uint_gt(px_link_queued(links[0]), 0); // the socket does not take that much
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        PX_AUTO_FRAMES frames = {0};
+        expect_message(i, &frames);
+    }
+    ck_assert_uint_eq(px_link_queued(links[0]), 0);
+    close_pair();
+}
+
 START_TEST(test_link__messages_arrive_whole_and_in_order)
 {
+    exchange(px_link_send);
+    exchange(px_link_send_later);
+}
+END_TEST
+
+START_TEST(test_link__a_frame_outlives_its_message)
+{
+    enum { MESSAGES = 300 };
+    PX_AUTO_FRAMES some = {0};
     make_pair();
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < MESSAGES; i++) {
         PX_AUTO_FRAMES frames = {0};
-        for (unsigned k = 0; k <= i % 20; k++) {
-            uint8_t *data;
-            px_bytes *bytes;
-            size_t size = (size_t)(i * k) % 700;
-            ok(px_bytes_new(size, &data, &bytes));
-            unit_pattern(data, size, i + k);
-            ok(px_frames_push(&frames, bytes));
-        }
-        ok(px_link_send(links[0], &frames));
+        send_message(i, px_link_send);
+        expect_message(i, &frames);
+        ok(px_frames_share(&some, &frames, i % 20 / 2, 1));
     }
-    for (unsigned i = 0; i < 200; i++) {
-        PX_AUTO_FRAMES frames = {0};
-        ok(receive(links[1], links[0], &frames));
-        ck_assert_uint_eq(frames.n, i % 20 + 1);
-        for (unsigned k = 0; k < frames.n; k++) {
-            ck_assert_uint_eq(px_frames_get(&frames, k).size, (size_t)(i * k) % 700);
-            ck_assert(unit_is_pattern(px_frames_get(&frames, k), i + k));
-        }
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        ck_assert(unit_is_pattern(px_frames_get(&some, i), i + i % 20 / 2));
     }
     close_pair();
 }
@@ -553,8 +597,8 @@ START_TEST(test_link__does_not_keep_much_back)
 END_TEST
 
 UNIT_MAIN("link", test_link__messages_arrive_whole_and_in_order,
-          test_link__large_frames_are_queued_by_reference, test_link__takes_one_byte_at_a_time,
-          test_link__every_way_to_cut_is_put_together,
+          test_link__a_frame_outlives_its_message, test_link__large_frames_are_queued_by_reference,
+          test_link__takes_one_byte_at_a_time, test_link__every_way_to_cut_is_put_together,
           test_link__garbage_is_refused_before_memory_is_taken, test_link__limit_can_be_raised,
           test_link__end_of_the_peer_comes_after_its_last_message,
           test_link__killed_peer_is_seen_at_once, test_link__many_threads_send_whole_messages,

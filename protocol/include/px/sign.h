@@ -18,6 +18,8 @@ typedef struct px_signer px_signer;
 px_err px_signer_new(px_slice key, const char *scheme, px_signer **ret_signer, px_error *reterr);
 void px_signer_free(px_signer *signer);
 bool px_signer_keyed(const px_signer *signer);
+// px_signer_size is how many digits px_sign writes.
+size_t px_signer_size(const px_signer *signer);
 // px_sign writes the hex signature of parts in order, or "" without a key.
 px_err px_sign(px_signer *signer, const px_slice *parts, size_t n_parts,
                char ret_signature[PX_SIGNATURE_SIZE * 2]);
