@@ -294,7 +294,7 @@ static PyMethodDef connection_methods[] = {
     {"filled", connection_filled, METH_NOARGS, "How many slots have been filled."},
     {"wait_filled", connection_wait_filled, METH_VARARGS,
      "Wait until filled() > seen; False on time-out."},
-    {"submit", (PyCFunction)(void (*)(void))px_connection_submit, METH_VARARGS | METH_KEYWORDS,
+    {"submit", (PyCFunction)(void (*)(void))px_connection_submit, METH_FASTCALL | METH_KEYWORDS,
      "Send one request to all targets."},
     {"control", (PyCFunction)(void (*)(void))connection_control, METH_VARARGS | METH_KEYWORDS,
      "Ask the controller; the reply's content."},

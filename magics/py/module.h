@@ -40,7 +40,8 @@ extern PyType_Spec px_bytes_spec;
 // succeed.
 px_client *px_client_of(PyObject *object);
 // px_connection_submit is the method Connection.submit.
-PyObject *px_connection_submit(PyObject *object, PyObject *args, PyObject *kwargs);
+PyObject *px_connection_submit(PyObject *object, PyObject *const *args, Py_ssize_t n,
+                               PyObject *keywords);
 // px_json_or_empty is the text of a bytes object; `{}` for NULL.
 px_slice px_json_or_empty(PyObject *bytes);
 
