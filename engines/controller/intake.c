@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define GATHER_MS 50
-#define MOST_SPARE 8192
+#define MOST_SPARE 2048
 
 px_err px_intake_init(px_intake *intake)
 {

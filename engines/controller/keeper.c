@@ -3,7 +3,7 @@
 // Without a file, results that reached their client are kept as far as 16 MiB and 10,000 of them
 // go, large ones (which lie in memory that their client shares) as far as 128 MiB go, those that
 // nobody has yet as far as 1 GiB goes. With a file, what is done is written about a second later,
-// many in a transaction, at the lowest priority; what comes faster than that is kept or let go by
+// many in a transaction, at a low priority; what comes faster than that is kept or let go by
 // the same limits. A large result that reached its client is written only when that client leaves:
 // until then the client has it.
 
@@ -26,7 +26,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BACKLOG_MOST ((size_t)64 << 20)
+#define BACKLOG_MOST ((size_t)32 << 20)  // of what passed and was not looked at
+#define BACKLOG_COPIES ((size_t)8 << 20) // from here on without results that their client has
 #define DELIVERED_BYTES ((size_t)16 << 20)
 #define DELIVERED_MOST 10000
 #define KEPT_BYTES ((size_t)1 << 30)
@@ -36,7 +37,7 @@
 #define FLUSH_AFTER PX_NS_PER_S
 #define FLUSH_ROWS 1000
 #define RETRY_AFTER (60 * PX_NS_PER_S)
-#define LOWEST_PRIORITY 19
+#define LOW_PRIORITY 10 // as much as it takes to keep up with a flood
 
 static const px_store_limits limits = {
     .rows = 1000000, .bytes = INT64_C(1) << 30, .seconds = 14 * 24 * 3600};
@@ -65,12 +66,26 @@ static void post(px_keeper *keeper, px_kept *kept, const px_passed *passed)
                        atomic_load_explicit(&keeper->n_followed, memory_order_relaxed) > 0);
 }
 
+// may_be_left_out tells if a message need not be kept, as px-store does not get on: a small result
+// that its client has, unless somebody else waits for it; at last requests too.
+static bool may_be_left_out(px_keeper *keeper, const px_passed *passed)
+{
+    size_t backlog = atomic_load_explicit(&keeper->intake.bytes, memory_order_relaxed);
+    if (backlog < BACKLOG_COPIES) {
+        return false;
+    }
+    return passed->kind == PX_KEPT_REQUEST
+               ? backlog >= BACKLOG_MOST
+               : passed->delivered && !passed->urgent &&
+                     atomic_load_explicit(&keeper->n_followed, memory_order_relaxed) == 0;
+}
+
 void px_keeper_pass(px_keeper *keeper, const px_passed *passed, const px_frames *frames)
 {
-    bool has_copy = passed->kind == PX_KEPT_REQUEST || passed->delivered;
-    if (!has_copy ||
-        atomic_load_explicit(&keeper->intake.bytes, memory_order_relaxed) < BACKLOG_MOST) {
+    if (!may_be_left_out(keeper, passed)) {
         post(keeper, px_kept_message(&keeper->intake, passed->kind, frames), passed);
+    } else if (passed->kind == PX_KEPT_REPLY) { // without frames: its request is to be forgotten
+        post(keeper, px_kept_message(&keeper->intake, passed->kind, NULL), passed);
     }
 }
 
@@ -132,6 +147,12 @@ static void came_back(px_keeper *keeper, px_kept *kept)
     px_route route;
     px_record *record = px_records_find(&keeper->records, kept->client, kept->task, kept->engine);
     bool wanted = record != NULL && !record->done;
+    if (px_kept_count(kept) == 0) { // left out
+        if (wanted && record->followers == NULL) {
+            px_records_forget(&keeper->records, record);
+        }
+        return;
+    }
     bool known = px_route_decode(px_kept_frame(kept, 0), &route) == PX_OK;
     bool segments = known && (route.flags & PX_ROUTE_SEGMENTS) != 0;
     bool lent = known && (route.flags & PX_ROUTE_LENT) != 0;
@@ -351,7 +372,7 @@ static void yield_to_all(bool writes)
     const struct sched_param none = {0};
     (void)sched_setscheduler(0, SCHED_BATCH, &none); // 0 is this thread alone, as Linux has it
     if (writes) {
-        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOWEST_PRIORITY);
+        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LOW_PRIORITY);
     }
 }
 
