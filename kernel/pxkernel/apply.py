@@ -13,6 +13,7 @@ with IPython's rendering of it, without the frames of this file, and with the pi
 from __future__ import annotations
 
 import asyncio
+import copyreg
 import importlib
 import os
 import pickle
@@ -25,6 +26,11 @@ from pxkernel.jsonpack import dumps
 
 CODEC = "pxparallel.serialize"
 """Pickles results and exceptions that are more than plain data; imported when needed."""
+
+NUMBERED = ("define", "attribute", "load_module", "mapper", "open_request")
+"""Functions of ``pxparallel._remote`` that requests name by number, from 0xF0 on."""
+for _number, _name in enumerate(NUMBERED, start=0xF0):
+    copyreg.add_extension("pxparallel._remote", _name, _number)
 
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _OK = b'{"status": "ok"}'

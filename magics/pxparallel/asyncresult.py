@@ -27,6 +27,9 @@ from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_meta
 _MIXED_SECONDS = 0.05
 """How often results of several clients are looked at."""
 
+_NO_ERROR = (None,)
+_LOADED = (True,)
+
 Slot = tuple[Any, int]
 """A C task and the index of an engine's answer in it."""
 
@@ -305,6 +308,20 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         self._errors = [None] * count
         self._loaded = [False] * count
 
+    def _load_one(self) -> bool:
+        """Take in the only answer: ``_load`` for the usual case, and quick; False where it is
+        another."""
+        task, index = self._slots[0]
+        if task.status(index) != "ok":
+            return False
+        try:
+            self._values = (self._decode(task, index),)
+        except Exception:
+            return False
+        self._errors = _NO_ERROR
+        self._loaded = _LOADED
+        return True
+
     def _load(self, position: int) -> BaseException | None:
         """Take in one answer, which must be here; its error, or None."""
         if not self._loaded:
@@ -328,8 +345,11 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return self._errors[position]
 
     def _outcome(self, return_exceptions: bool) -> Any:
-        if len(self._slots) == 1 and self._load(0) is None:
-            return self._combine(self._values)
+        if len(self._slots) == 1:
+            if not self._loaded and self._load_one():
+                return self._combine(self._values)
+            if self._load(0) is None:
+                return self._combine(self._values)
         errors = [self._load(position) for position in range(len(self._slots))]
         failed = [one for one in errors if one is not None]
         if failed and not return_exceptions:

@@ -19,7 +19,7 @@ from .dependency import Dependency
 from .functions import RemoteFunction
 from .mapping import BlockMap, as_sequence
 from .mapresult import AsyncMapResult, keeps_errors
-from .view import _FLAGS, OWN, View, _name, apply_metadata
+from .view import _FLAGS, APPLY, OWN, View, _name, apply_metadata
 
 _ANY, _SUCCESS, _FAILURE = 1, 2, 4
 _UNKNOWN_TASK = 2**64 - 1
@@ -131,15 +131,23 @@ class LoadBalancedView(View):
         return self.client._build_targets(self._targets)[0]
 
     def _send(self, places: list[int], buffers: list[Any], label: str | None) -> tuple[Any, int]:
-        task = self.client._submit(
-            "apply_request",
-            places,
-            metadata=apply_metadata(label or self.label),
-            buffers=buffers,
-            label=label or self.label or "",
-            balanced=True,
-            **self._terms,
-        )
+        label = label or self.label
+        metadata = APPLY if not label else apply_metadata(label)
+        submit = self.client._submit
+        if not self._terms and not label:  # the usual case, and quicker
+            task = submit(
+                "apply_request", places, metadata=metadata, buffers=buffers, balanced=True
+            )
+        else:
+            task = submit(
+                "apply_request",
+                places,
+                metadata=metadata,
+                buffers=buffers,
+                label=label or "",
+                balanced=True,
+                **self._terms,
+            )
         return task, 0
 
     def _call(
@@ -154,7 +162,7 @@ class LoadBalancedView(View):
     ) -> Any:
         buffers = serialize.dump_request(f, args, kwargs)
         slot = self._send(self._places(), buffers, label)
-        result = AsyncResult(self.client, [slot], single=True, name=_name(f))
+        result = AsyncResult(self.client, (slot,), single=True, name=_name(f))
         self._note(result)
         return result.get() if (self.block if block is None else block) else result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,11 +74,12 @@ class Results:
     """The last 10,000 asynchronous calls: their ids, and their results while somebody has them."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[Any, tuple[Any, ...]]] = deque(maxlen=10_000)
+        self._keep(())
 
-    def add(self, call: tuple[Any, tuple[Any, ...]]) -> None:
+    def _keep(self, calls: Iterable[tuple[Any, tuple[Any, ...]]]) -> None:
+        self._calls: deque[tuple[Any, tuple[Any, ...]]] = deque(calls, maxlen=10_000)
+        self.add = self._calls.append
         """Note a call, described by ``describe``."""
-        self._calls.append(call)
 
     @staticmethod
     def describe(result: Any, again: bool = False) -> tuple[Any, tuple[Any, ...]]:
@@ -133,7 +134,7 @@ class Results:
         """Know these no more; their ids stay in the history."""
         gone = {id(result) for result in results}
         kept = [(ref if id(ref()) not in gone else _nothing, tasks) for ref, tasks in self._calls]
-        self._calls = deque(kept, maxlen=self._calls.maxlen)
+        self._keep(kept)
 
     def clear(self) -> None:
         """Forget all, and the history."""

@@ -33,12 +33,12 @@ import weakref
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import _HAS_DEFAULT_FACTORY, MISSING  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle.cloudpickle as cp
 
 from . import _remote as remote
-from . import sources
+from . import culprits, sources
 
 INLINE = 16 * 1024
 """Buffers below this many bytes are copied into the pickle."""
@@ -455,10 +455,13 @@ def _shipped_name(need: Need, more: dict[Need, None]) -> tuple[Any, ...] | None:
     return (*need, remote.VALUE, key, blob, [])
 
 
-def _shipped_names(needs: Iterable[Need]) -> list[tuple[Any, ...]]:
-    """Rows for all names that are needed, and for those that their values need in turn."""
+def _shipped_names(needs: Iterable[Need], seen: set[Need] | None = None) -> list[tuple[Any, ...]]:
+    """Rows for all names that are needed, and for those that their values need in turn.
+
+    ``seen`` gets all of these, also those that this side does not have.
+    """
     rows = []
-    done: set[Need] = set()
+    done: set[Need] = set() if seen is None else seen
     work = list(needs)
     while work:
         need = work.pop()
@@ -498,20 +501,36 @@ def dump(thing: Any) -> list[Any]:
 
 
 _MARK_OF_FRAME = b"\x80\x05\x95"
+_NO_ARGUMENTS = b")"  # an empty tuple
 _NO_KEYWORDS = b"}\x87."  # an empty dict, a tuple of three, the end
-_prefixes: dict[int, tuple[Any, bytes, Callable[[], bool] | None]] = {}
-"""By id(): what is meant, its opcodes, and what tells if they are still right; None: always."""
 
 
-def _prefix(function: Any) -> bytes | None:
-    """The opcodes that put a function on the stack; None if it needs names, or cannot be sent so.
+class _Known(NamedTuple):
+    """What a call of a function begins with, kept from call to call."""
 
-    They stay the same from call to call, so a call with plain arguments only adds those. Protocol 3
+    function: Any
+    prefix: bytes
+    """The opcodes that put the function on the stack."""
+    rows: list[tuple[Any, ...]]
+    """The names that it needs."""
+    right: Callable[[], bool] | None
+    """Tells if all that is still right; None: always."""
+
+
+_known_calls: dict[int, _Known] = {}
+"""By id() of the function."""
+
+
+def _known(function: Any) -> _Known | None:
+    """What a call begins with; None if it, or a name that it uses, means something that may change
+    without our seeing it.
+
+    It stays the same from call to call, so a call with plain arguments only adds those. Protocol 3
     is used for the arguments: it numbers its memo itself and so can follow any other pickle.
     """
-    found = _prefixes.get(id(function))
-    if found is not None and found[0] is function and (found[2] is None or found[2]()):
-        return found[1]
+    found = _known_calls.get(id(function))
+    if found is not None and found.function is function and (found.right is None or found.right()):
+        return found
     kind = type(function)
     if kind not in (types.BuiltinFunctionType, types.FunctionType, type):
         return None  # an object that may change
@@ -521,26 +540,85 @@ def _prefix(function: Any) -> bytes | None:
     big: list[Any] = []
     body = _dump(function, needs, big)
     framed = len(body) - 11 == int.from_bytes(body[3:11], "little")
-    if needs or big or not body.startswith(_MARK_OF_FRAME) or not framed:
+    if big or not body.startswith(_MARK_OF_FRAME) or not framed:
         return None
     if by_value:
         right = _same_definition(function)
         if right is None:
             return None
-    if len(_prefixes) > 512:
-        _prefixes.clear()
-    prefix = b"\x80\x05" + body[11:-1]
-    _prefixes[id(function)] = (function, prefix, right)
-    return prefix
+    rows: list[tuple[Any, ...]] = []
+    if needs and not explicit_only:
+        seen: set[Need] = set()
+        rows = _shipped_names(needs, seen)
+        right = _same_names(seen, right)
+        if right is None:
+            return None
+    if len(_known_calls) > 512:
+        _known_calls.clear()
+    made = _known_calls[id(function)] = _Known(function, b"\x80\x05" + body[11:-1], rows, right)
+    return made
 
 
-def _same_definition(function: Any) -> Callable[[], bool] | None:
+_ABSENT = object()
+
+
+def _same_names(needs: set[Need], own: Callable[[], bool] | None) -> Callable[[], bool] | None:
+    """What tells if global names mean what they do now, and ``own`` holds; None: nothing does, as
+    there is one whose value may change in itself."""
+    watched: list[tuple[dict[str, Any], str, Any, Callable[[], bool] | None]] = []
+    for theirs, module, name in needs:
+        if theirs != session():
+            return None
+        space = _spaces.get(module, {})
+        value = space.get(name, _ABSENT)
+        kind = type(value)
+        check: Callable[[], bool] | None = None
+        if kind is types.FunctionType or kind is type:
+            by_value = _by_value(value)
+            check = _same_definition(value) if by_value else _same_reference(value)
+            if by_value and check is None:
+                return None
+        elif kind is types.ModuleType:
+            if sources.is_local(value):
+                return None
+        elif not (kind in _SIMPLE or kind is types.BuiltinFunctionType or value is _ABSENT):
+            return None
+        watched.append((space, name, value, check))
+    loaded = len(sys.modules)  # a submodule that was imported since may be one that is used
+
+    def same() -> bool:
+        if len(sys.modules) != loaded or explicit_only or not (own is None or own()):
+            return False
+        for space, name, value, check in watched:
+            if space.get(name, _ABSENT) is not value or not (check is None or check()):
+                return False
+        return True
+
+    return same
+
+
+def _same_definition(thing: Any) -> Callable[[], bool] | None:
     """What tells if what travels by value is still defined as it is now; None: nothing does."""
-    number = id(function)
+    number = id(thing)
     known = _definitions.get(number)
     if known is None:
         return None
-    return lambda: _definitions.get(number) is known and _definition(function) is known
+    if type(thing) is not types.FunctionType or thing.__closure__:
+        return lambda: _definitions.get(number) is known and _definition(thing) is known
+    code, defaults, name, doc = known.stamp
+
+    def same() -> bool:  # as _function_stamp has it, and quicker
+        return (
+            thing.__code__ is code
+            and thing.__defaults__ is defaults
+            and thing.__name__ is name
+            and thing.__doc__ is doc
+            and not thing.__kwdefaults__
+            and not thing.__dict__
+            and _definitions.get(number) is known
+        )
+
+    return same
 
 
 def _same_reference(thing: Any) -> Callable[[], bool] | None:
@@ -562,20 +640,59 @@ def _same_reference(thing: Any) -> Callable[[], bool] | None:
     return same
 
 
+def _with_names(rows: list[tuple[Any, ...]], body: bytes) -> bytes:
+    """A pickle that brings the names that it needs."""
+    return pickle.dumps(_Call(remote.open_request, rows, body, []), 5)
+
+
 def dump_request(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """The buffers of an apply_request. TypeError or PicklingError name what cannot be pickled."""
     try:
         if not kwargs and (not args or all(type(value) in _PLAIN for value in args)):
-            prefix = _prefix(function)
-            if prefix is not None:
-                return [prefix + pickle.dumps(args, 3)[2:-1] + _NO_KEYWORDS]
+            known = _known(function)
+            if known is not None:
+                given = pickle.dumps(args, 3)[2:-1] if args else _NO_ARGUMENTS
+                body = known.prefix + given + _NO_KEYWORDS
+                return [_with_names(known.rows, body) if known.rows else body]
         return dump((function, args, kwargs))
     except Exception as error:
-        raise _explained(error, _request_parts(function, args, kwargs)) from None
+        raise culprits.explained(
+            error, _dump_whole, _request_parts(function, args, kwargs)
+        ) from None
 
 
 HEAVY = 64 * 1024
 """A function (with all it brings along) above this size is sent once for a whole map."""
+
+_FEW = 1000
+"""Up to so many items, it is worth it to look if they are plain."""
+
+
+def _is_plain(column: Any) -> bool:
+    kind = type(column)
+    if kind is range:
+        return True
+    return (kind is list or kind is tuple) and (
+        len(column) <= _FEW and all(type(value) in _PLAIN for value in column)
+    )
+
+
+def _dump_quickly(
+    function: Any, calls: Iterable[tuple[Any, ...]], rows: list[tuple[Any, ...]]
+) -> Iterator[list[Any]]:
+    """Calls of a map whose function, and the names it needs, are pickled once for all of them."""
+    mapper = _Call(remote.mapper, function)
+    body = _dump(mapper, {}, [])
+    framed = body.startswith(_MARK_OF_FRAME) and len(body) - 11 == int.from_bytes(
+        body[3:11], "little"
+    )
+    prefix = b"\x80\x05" + body[11:-1]
+    for call in calls:
+        if not framed or not all(map(_is_plain, call[0])):
+            yield dump_request(remote.call_map, (function, *call), {})
+            continue
+        request = prefix + pickle.dumps(call, 3)[2:-1] + _NO_KEYWORDS
+        yield [_with_names(rows, request) if rows else request]
 
 
 def dump_calls(
@@ -591,11 +708,11 @@ def dump_calls(
     try:
         body = _dump(function, needs, big)
     except Exception as error:
-        raise _explained(error, _request_parts(function, (), {})) from None
+        raise culprits.explained(error, _dump_whole, _request_parts(function, (), {})) from None
     rows = _shipped_names(needs) if needs and not explicit_only else []
     size = len(body) + sum(len(row[5]) for row in rows)
     if not big and size < HEAVY and not any(row[6] for row in rows):
-        return None, (dump_request(remote.call_map, (function, *call), {}) for call in calls)
+        return None, _dump_quickly(function, calls, rows)
     name = f"function {next(_unique)}"
     need = (session(), remote.MAPS, name)
     rows.append((*need, remote.VALUE, name.encode(), body, list(map(pickle.PickleBuffer, big))))
@@ -603,9 +720,7 @@ def dump_calls(
     call = _Call(remote.open_request, rows, pickle.dumps((remote.nothing, (), {}), 5), [])
     outer = pickle.dumps(call, 5, buffer_callback=lambda buffer: ahead.append(buffer.raw()))
     stub = _Call(remote.shipped, *need)
-    return [outer, *ahead], (
-        dump_request(remote.call_map, (stub, *arguments), {}) for arguments in calls
-    )
+    return [outer, *ahead], _dump_quickly(stub, calls, [])
 
 
 def dump_result(value: Any) -> list[Any]:
@@ -615,7 +730,7 @@ def dump_result(value: Any) -> list[Any]:
     try:
         return dump(value)
     except Exception as error:
-        raise _explained(error, [("the result", value)]) from None
+        raise culprits.explained(error, _dump_whole, [("the result", value)]) from None
 
 
 def dump_error(error: BaseException) -> bytes | None:
@@ -627,6 +742,10 @@ def dump_error(error: BaseException) -> bytes | None:
         return None
 
 
+def _dump_whole(thing: Any) -> bytes:
+    return _dump(thing, {}, [])
+
+
 def _request_parts(
     function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[str, Any]]:
@@ -635,61 +754,3 @@ def _request_parts(
         yield f"argument {number}", value
     for name, value in kwargs.items():
         yield f"argument {name}", value
-
-
-def _fails(thing: Any) -> bool:
-    try:
-        _dump(thing, {}, [])
-    except Exception:
-        return True
-    return False
-
-
-def _explained(error: Exception, parts: Iterable[tuple[str, Any]]) -> Exception:
-    """The same error, saying which part of which object cannot be pickled."""
-    for label, value in parts:
-        if _fails(value):
-            path, culprit = _culprit(label, value, 0)
-            text = f"cannot send {path} (a {_kind(culprit)}): {error}"
-            kind = TypeError if isinstance(error, TypeError) else pickle.PicklingError
-            return kind(text)
-    return error
-
-
-def _kind(thing: Any) -> str:
-    kind = type(thing)
-    home = kind.__module__
-    return kind.__qualname__ if home in ("builtins", "__main__") else f"{home}.{kind.__qualname__}"
-
-
-def _culprit(path: str, thing: Any, depth: int) -> tuple[str, Any]:
-    """Follow what cannot be pickled down to the smallest part, with the path to it."""
-    if depth > 20:
-        return path, thing
-    for label, part in _parts(path, thing):
-        if _fails(part):
-            return _culprit(label, part, depth + 1)
-    return path, thing
-
-
-def _parts(path: str, thing: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(thing, dict):
-        for key, value in list(thing.items())[:10000]:
-            yield f"{path}[{key!r}]", value
-    elif isinstance(thing, list | tuple | set | frozenset):
-        for number, value in enumerate(itertools.islice(thing, 10000)):
-            yield f"{path}[{number}]", value
-    elif isinstance(thing, types.FunctionType):
-        name = thing.__name__
-        for variable, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
-            try:
-                yield f"{variable!r} in {name}", cell.cell_contents
-            except ValueError:
-                continue
-        for number, value in enumerate(thing.__defaults__ or ()):
-            yield f"default {number} of {name}", value
-    elif isinstance(thing, types.MethodType):
-        yield f"{path}.__self__", thing.__self__
-    else:
-        for key, value in list(getattr(thing, "__dict__", {}).items()):
-            yield f"{path}.{key}", value

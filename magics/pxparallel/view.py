@@ -20,7 +20,8 @@ from .mapping import as_sequence, distribution
 from .mapresult import AsyncMapResult, keeps_errors
 from .results import Results
 
-_APPLY = b'{"px": 1, "stdin": 1}'
+APPLY = b'{"px": 1, "stdin": 1}'
+"""The metadata of apply requests without a label."""
 OWN = b'{"px": 1, "own": true}'
 """The metadata of requests that nobody asked for: they are in no history."""
 _FLAGS = ("block", "track", "label", "targets")
@@ -28,7 +29,7 @@ _FLAGS = ("block", "track", "label", "targets")
 
 def apply_metadata(label: str | None) -> bytes:
     """The metadata of an apply request."""
-    return _APPLY if not label else json.dumps({"px": 1, "stdin": 1, "label": label}).encode()
+    return APPLY if not label else json.dumps({"px": 1, "stdin": 1, "label": label}).encode()
 
 
 class View:

@@ -194,3 +194,35 @@ def test_definitions__big_globals(notebook):
         notebook.run("big[1] = 1").ok()
     notebook.run("view['big'] = np.zeros(10)").ok()
     assert value(notebook, "view.map(pick, range(4))") == "[0.0, 0.0, 0.0, 0.0]"
+
+
+def test_definitions__names_of_a_function_that_was_sent_before(notebook):
+    """What is kept of a call ends with each of the names that it uses."""
+    notebook.run("import os.path\ng = 3\ndef helper(x): return x + g").ok()
+    notebook.run("def f(x): return os.path.join('a', str(helper(x)))").ok()
+    for _ in range(2):
+        assert value(notebook, "view.apply(f, 1)") == "['a/4', 'a/4']"
+    notebook.run("g = 4").ok()  # of a function that the function uses
+    assert value(notebook, "view.apply(f, 1)") == "['a/5', 'a/5']"
+    notebook.run("def helper(x): return missing").ok()
+    failed = notebook.run("view.apply(f, 1)")
+    assert failed.status == "error" and "missing" in failed.traceback
+    notebook.run("missing = 'there now'").ok()
+    assert value(notebook, "view.apply(f, 1)") == "['a/there now', 'a/there now']"
+    notebook.run("helper.__defaults__ = (1,)\ndef helper(x, y=2): return y").ok()
+    assert value(notebook, "view.apply(f, 1)") == "['a/2', 'a/2']"
+    notebook.run("helper.__defaults__ = (3,)").ok()
+    assert value(notebook, "view.apply(f, 1)") == "['a/3', 'a/3']"
+    notebook.run("things = [1]\ndef count(): return len(things)").ok()  # changes in itself
+    assert value(notebook, "view.apply(count)") == "[1, 1]"
+    notebook.run("things.append(2)").ok()
+    assert value(notebook, "view.apply(count)") == "[2, 2]"
+    notebook.run("class Thing:\n    def say(self): return 'old'").ok()
+    notebook.run("def say(): return Thing().say()").ok()
+    assert value(notebook, "view.apply(say)") == "['old', 'old']"
+    notebook.run("Thing.say = lambda self: 'new'").ok()
+    assert value(notebook, "view.apply(say)") == "['new', 'new']"
+    notebook.run("import xml\ndef parse(): return xml.dom.minidom.__name__").ok()
+    assert notebook.run("view.apply(parse)").status == "error"
+    notebook.run("import xml.dom.minidom").ok()
+    assert value(notebook, "rc[0].apply_sync(parse)") == "'xml.dom.minidom'"
