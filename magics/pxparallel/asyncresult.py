@@ -565,7 +565,9 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         from . import hub
 
         if self._tasks:
-            self._tasks[0].wait(0.0)  # requests that were kept back leave when somebody waits
+            # Requests that were kept back leave when somebody waits, were it for no time at all;
+            # when the last one is done, all have left.
+            self._tasks[-1].wait(1e-6)
         state = {name: self.__dict__[name] for name in self._kept_members}
         return hub.reopen, (self._client.name, type(self), self.msg_ids, state)
 
