@@ -3,10 +3,11 @@
 // Plain descriptors and mailboxes are level-triggered: what was not drained is reported again. A
 // ZeroMQ socket's descriptor is another thing: it becomes readable when the socket's state may have
 // changed, and any call on the socket (a send, too) may take that mark away. The classic mistake is
-// to sleep after such a call. So the loop asks every ZeroMQ socket for its state (the probe) before
+// to sleep after such a call. So the loop asks ZeroMQ sockets for their state (the probe) before
 // each wait, after all callbacks have run, and does not sleep while one has something; a change
 // after that question makes the descriptor readable. That is the order in which zmq_poll works too,
-// without its list of descriptors built anew for every wait.
+// without its list of descriptors built anew for every wait, and without two system calls for each
+// socket that nobody has called since it was found empty.
 //
 // Order in a round: descriptors as the kernel reports them, then ZeroMQ sockets, then timers. A
 // source is called at most once a round. What a callback removes is not called any more, at once;
@@ -116,6 +117,7 @@ static px_err add_source(px_loop *loop, const px_source *draft, px_source **ret_
     }
     *source = *draft;
     source->loop = loop;
+    source->unsure = source->probe != NULL;
     px_err err = update_registration(source);
     if (err != PX_OK) {
         free(source);
@@ -143,7 +145,7 @@ px_err px_loop_watch(px_loop *loop, const px_watch *watch, px_source **ret_sourc
 
 px_err px__loop_add_probed(px_loop *loop, const px_source *draft, px_source **ret_source)
 {
-    assert(draft->probe != NULL);
+    assert(draft->probe != NULL && draft->touched != NULL);
     return add_source(loop, draft, ret_source);
 }
 
@@ -165,6 +167,7 @@ void px_source_set_events(px_source *source, int events)
         return;
     }
     source->events = events;
+    source->unsure = source->probe != NULL;
     px_err err = update_registration(source);
     assert(err == PX_OK || err == PX_ENOMEM); // else the descriptor was closed under us
     (void)err;
@@ -220,7 +223,15 @@ static void dispatch(px_loop *loop, const struct epoll_event *event)
     }
 }
 
-// Asks every probed source; true when one has what it waits for.
+// Asks a probed source what is ready of what it waits for.
+static int probe(px_source *source)
+{
+    int events = source->probe(source->target) & source->events;
+    source->unsure = events != 0; // until its callback has dealt with it
+    return events;
+}
+
+// Asks every probed source that may have changed; true when one has what it waits for.
 static bool probe_all(px_loop *loop)
 {
     bool any = false;
@@ -229,8 +240,8 @@ static bool probe_all(px_loop *loop)
         return false;
     }
     for (px_source *source = loop->sources; source != NULL; source = source->next) {
-        source->fired =
-            source->probe != NULL && (source->probe(source->target) & source->events) != 0;
+        source->fired = source->probe != NULL &&
+                        (source->unsure || source->touched(source->target)) && probe(source) != 0;
         any = any || source->fired;
     }
     return any;
@@ -246,7 +257,7 @@ static void dispatch_probed(px_loop *loop)
     for (px_source *source = loop->sources; source != NULL; source = next) {
         if (source->fired) {
             source->fired = false;
-            int events = source->probe(source->target) & source->events;
+            int events = probe(source);
             if (events != 0) {
                 source->ready(source->context, events);
             }

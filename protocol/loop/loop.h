@@ -9,6 +9,9 @@
 // px__probe tells what is ready on something whose descriptor says only "look again": a ZeroMQ
 // socket.
 typedef int px__probe(void *target);
+// px__touched tells if that may have changed without the descriptor telling: by what this process
+// has done to it since the last probe, or since it was found empty. Cheap, where a probe is not.
+typedef bool px__touched(void *target);
 
 struct px_source {
     px_loop *loop;
@@ -18,12 +21,14 @@ struct px_source {
     px_ready *ready;
     void *context;
     px__probe *probe; // NULL for a plain descriptor
+    px__touched *touched;
     void *target;
     px_mailbox *box; // of a mailbox source
     px_letter_came *came;
     bool registered; // with epoll
     bool removed;
-    bool fired; // a probed source whose descriptor was readable
+    bool fired;  // a probed source whose descriptor was readable
+    bool unsure; // it has to be probed whether it was touched or not
     px_source *prev, *next;
 };
 
@@ -59,7 +64,7 @@ struct px_loop {
 };
 
 // px__loop_add_probed adds something of which fd becomes readable whenever probe(target) may have
-// changed.
+// changed, but for changes that touched(target) tells.
 px_err px__loop_add_probed(px_loop *loop, const px_source *draft, px_source **ret_source);
 
 // px__timers_wait_ms is how long a wait may last: until the next timer, at most limit_ms (-1: no

@@ -20,6 +20,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define COPY_BELOW 1024
@@ -33,6 +34,9 @@ struct px_context {
 struct px_socket {
     void *handle;
     px_socket_kind kind;
+    // Nothing can be received and ZeroMQ has nothing to tell this socket, so its descriptor will be
+    // readable when either changes. Sending and receiving may take such news in passing.
+    atomic_bool settled;
 };
 
 px_err px__zmq_err(void)
@@ -177,6 +181,7 @@ px_err px_socket_set_identity(px_socket *socket, px_slice identity)
 
 px_err px_socket_subscribe(px_socket *socket, px_slice topic)
 {
+    atomic_store(&socket->settled, false);
     if (zmq_setsockopt(socket->handle, ZMQ_SUBSCRIBE, topic.data, topic.size) != 0) {
         return px__zmq_err();
     }
@@ -202,6 +207,7 @@ static uint16_t last_port(px_socket *socket)
 
 px_err px_socket_bind(px_socket *socket, const char *address, uint16_t *ret_port, px_error *reterr)
 {
+    atomic_store(&socket->settled, false);
     if (zmq_bind(socket->handle, address) != 0) {
         int errnum = zmq_errno();
         return px_error_set(reterr, px__zmq_err(), "cannot listen on %s: %s", address,
@@ -215,6 +221,7 @@ px_err px_socket_bind(px_socket *socket, const char *address, uint16_t *ret_port
 
 px_err px_socket_connect(px_socket *socket, const char *address, px_error *reterr)
 {
+    atomic_store(&socket->settled, false);
     if (zmq_connect(socket->handle, address) != 0) {
         int errnum = zmq_errno();
         return px_error_set(reterr, px__zmq_err(), "cannot connect to %s: %s", address,
@@ -273,6 +280,7 @@ px_err px_socket_recv(px_socket *socket, px_frames *ret_frames)
     px_err err = PX_OK;
     bool more = true;
 
+    atomic_store(&socket->settled, false);
     // A multipart message arrives whole. After a failure the rest of its parts are still taken from
     // the socket, so that the next message begins with its first part.
     while (more) {
@@ -284,6 +292,7 @@ px_err px_socket_recv(px_socket *socket, px_frames *ret_frames)
             if (failure == PX_EINTR) {
                 continue;
             }
+            atomic_store(&socket->settled, failure == PX_EAGAIN);
             return failure;
         }
         more = zmq_msg_more(&part) != 0;
@@ -329,6 +338,7 @@ static px_err make_part(px_bytes *bytes, zmq_msg_t *ret_part)
 
 px_err px_socket_send(px_socket *socket, const px_frames *frames)
 {
+    atomic_store(&socket->settled, false);
     for (size_t i = 0; i < frames->n; i++) {
         zmq_msg_t part;
         int flags = ZMQ_DONTWAIT | (i + 1 < frames->n ? ZMQ_SNDMORE : 0);
@@ -355,6 +365,7 @@ int px_socket_events(px_socket *socket)
             return 0; // the context is being closed
         }
     }
+    atomic_store(&socket->settled, (events & ZMQ_POLLIN) == 0);
     return ((events & ZMQ_POLLIN) != 0 ? PX_READABLE : 0) |
            ((events & ZMQ_POLLOUT) != 0 ? PX_WRITABLE : 0);
 }
@@ -367,6 +378,12 @@ void *px_socket_handle(px_socket *socket)
 static int probe_socket(void *target)
 {
     return px_socket_events(target);
+}
+
+static bool is_touched(void *target)
+{
+    const px_socket *socket = target;
+    return !atomic_load(&socket->settled);
 }
 
 px_err px_loop_add_socket(px_loop *loop, const char *name, px_socket *socket, px_ready *ready,
@@ -384,6 +401,7 @@ px_err px_loop_add_socket(px_loop *loop, const char *name, px_socket *socket, px
                              .ready = ready,
                              .context = context,
                              .probe = probe_socket,
+                             .touched = is_touched,
                              .target = socket};
     return px__loop_add_probed(loop, &draft, ret_source);
 }
