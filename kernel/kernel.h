@@ -101,6 +101,10 @@ extern px_kernel *px_kernel_current;
 // px_io_post hands a chain of entries (no streams) over. It is sent from this thread when the
 // transport allows that and px-io is not at it, else px-io is woken. Takes chain; NULL is allowed.
 void px_io_post(px_io *io, px_out *chain);
+// px_io_post_soon does so without waking px-io for it, where that sends: the next post wakes it, or
+// px_io_wake.
+void px_io_post_soon(px_io *io, px_out *chain);
+void px_io_wake(px_io *io);
 // px_io_next_id makes an id for a message that is told apart by it.
 void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE]);
 // px_io_wants_statuses tells if busy and idle of a request are to be published.

@@ -265,6 +265,20 @@ void px_io_post(px_io *io, px_out *chain)
     }
 }
 
+void px_io_post_soon(px_io *io, px_out *chain)
+{
+    if (io->transport->ops->any_thread) {
+        px_io_post(io, chain);
+    } else if (chain != NULL) {
+        px_outbox_post_quiet(&io->kernel->outbox, chain);
+    }
+}
+
+void px_io_wake(px_io *io)
+{
+    px_outbox_wake(&io->kernel->outbox);
+}
+
 void px_io_next_id(px_io *io, char ret_id[PX_MSG_ID_SIZE])
 {
     px_session_next_id(io->session, ret_id);

@@ -196,11 +196,11 @@ def reset_parent(token: object) -> None: ...
 def make_parent(message: dict[str, Any]) -> Parent:
     """A Parent from a message dict with at least ``header`` (libraries set parents by hand)."""
 
-# --- publishing (any thread; bytes are JSON objects)
+# --- publishing (any thread; bytes are JSON objects, all else is packed as by ``jsonpack.dumps``)
 def publish(
     msg_type: str,
-    content: bytes,
-    metadata: bytes = b"{}",
+    content: Any,
+    metadata: Any = b"{}",
     *,
     parent: Parent | None = None,
     buffers: Sequence[Any] = (),
@@ -221,8 +221,18 @@ def set_output_limit(most: int, /) -> None:
 def output_limits() -> tuple[int, int, int]:
     """(most, burst, tail) in bytes; most 0: no limit."""
 
-def quote(text: str, /) -> bytes:
-    """``text`` as a JSON string, UTF-8 bytes; quicker than json for long texts."""
+def encode(value: Any, /) -> bytes | None:
+    """``value`` as compact JSON, UTF-8 bytes; None when something in it is Python's to decide."""
+
+def set_encode(function: Callable[[Any], bytes], /) -> None:
+    """What makes JSON of the values that ``encode`` refuses, where C is handed them unpacked."""
+
+def murmur2(text: str, seed: int, /) -> int:
+    """MurmurHash2, 32 bits, of the UTF-8 bytes of ``text`` (lone surrogates as they are)."""
+
+def has_printer(traits: tuple[dict[str, Any], ...], value: Any, /) -> bool:
+    """Whether one of IPython's formatters, whose ``_trait_values`` are given, has a function for
+    ``value``: for its type, a base of that, or itself."""
 
 def spill(text: str, missing: int, /) -> tuple[str, bytes]:
     """Write ``text`` to a file of output; ``missing`` bytes of it are not shown. A sentence that
@@ -242,6 +252,11 @@ def input_request(prompt: str, password: bool, parent: Parent | None = None) -> 
 
 # --- interrupts
 def is_busy() -> bool: ...
+def show_busy() -> None:
+    """The busy status of an execute request leaves now. Without this it waits for what is published
+    first, which is its execute_input.
+    """
+
 def interrupt_async(callback: Callable[[], None] | None) -> None:
     """While an async cell runs, SIGINT calls ``callback`` in the loop (it cancels the task)
     instead of raising in the loop's own code.

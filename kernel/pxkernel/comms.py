@@ -13,7 +13,6 @@ from typing import Any
 import comm.base_comm
 
 from pxkernel import _kernel
-from pxkernel.jsonpack import dumps
 
 logger = logging.getLogger("ipykernel.comm")
 _manager: CommManager | None = None
@@ -41,8 +40,8 @@ class BaseComm(comm.base_comm.BaseComm):
         content = {"data": {} if data is None else data, "comm_id": self.comm_id, **keys}
         _kernel.publish(
             msg_type,
-            dumps(content),
-            dumps(metadata) if metadata else b"{}",
+            content,
+            metadata or None,
             buffers=buffers or (),
             topic=self.topic,
         )

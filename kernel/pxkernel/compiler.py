@@ -6,31 +6,21 @@ Front ends compute the same name to find a cell again (debugger), and libraries 
 
 from __future__ import annotations
 
+import ast
 import os
-import struct
 import sys
 
 from IPython.core.compilerop import CachingCompiler
 
+from pxkernel import _kernel
+from pxkernel.perthread import PerThread, nothing
+
 HASH_SEED = 0xC70F6907
-_MULTIPLIER = 0x5BD1E995
-_MASK = 0xFFFFFFFF
 
 
-def murmur2_x86(data: str, seed: int = HASH_SEED) -> int:
-    """MurmurHash2, 32 bits, of the UTF-8 bytes of ``data``."""
-    raw = data.encode("utf-8", "surrogatepass")
-    size = len(raw)
-    whole = size & ~3
-    h = seed ^ size
-    for k in struct.unpack(f"<{whole // 4}I", raw[:whole]):
-        k = k * _MULTIPLIER & _MASK
-        k = (k ^ k >> 24) * _MULTIPLIER & _MASK
-        h = (h * _MULTIPLIER & _MASK) ^ k
-    if size & 3:
-        h = (h ^ int.from_bytes(raw[whole:], "little")) * _MULTIPLIER & _MASK
-    h = (h ^ h >> 13) * _MULTIPLIER & _MASK
-    return h ^ h >> 15
+def murmur2_x86(data: str, seed: int) -> int:
+    """MurmurHash2, 32 bits, of the UTF-8 bytes of ``data``: ipykernel's name of it."""
+    return _kernel.murmur2(data, seed)
 
 
 def _temporary_folder() -> str:
@@ -65,12 +55,36 @@ def get_file_name(code: str) -> str:
     given = os.environ.get("IPYKERNEL_CELL_NAME")
     if given is not None:
         return given
-    return f"{get_tmp_directory()}{os.sep}{murmur2_x86(code)}.py"
+    return f"{get_tmp_directory()}{os.sep}{murmur2_x86(code, HASH_SEED)}.py"
 
 
 class XCachingCompiler(CachingCompiler):
-    """IPython's compiler with these names."""
+    """IPython's compiler with these names, which parses a cell once."""
+
+    # Source, name, kind, flags and tree of the text that was parsed last.
+    _parsed = PerThread(nothing)
 
     def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
         """The name that a cell is compiled under, and that tracebacks show."""
         return get_file_name(raw_code)
+
+    def parses(self, source: str, raw: str) -> bool:
+        """Whether ``source`` is Python; its tree is kept for the next ``ast_parse`` of it."""
+        name = self.get_code_name(raw, source, 0)
+        flags = self.flags
+        self._parsed = None
+        try:
+            tree = super().ast_parse(source, name, "exec")
+        except Exception:
+            return False  # whoever runs it will meet the error again, and show it
+        self._parsed = (source, name, "exec", flags, tree)
+        return True
+
+    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> ast.AST:
+        """The tree of ``source``, which the caller may change."""
+        kept, self._parsed = self._parsed, None
+        if kept is not None and kept[:4] == (source, filename, symbol, self.flags):
+            tree: ast.AST = kept[4]
+            return tree
+        tree = super().ast_parse(source, filename, symbol)
+        return tree

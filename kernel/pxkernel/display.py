@@ -1,4 +1,4 @@
-"""What a cell shows: results, displays, errors, cleared outputs. All leave as JSON bytes.
+"""What a cell shows: results, displays, errors, cleared outputs. The C half makes JSON of them.
 
 Nothing is flushed here: the C half keeps one order for streams and messages of the process. Hooks
 (``register_hook``) belong to the thread that registered them and see whole messages; the message is
@@ -16,7 +16,6 @@ from IPython.core.displaypub import DisplayPublisher
 from traitlets import Bool
 
 from pxkernel import _kernel, flood, memory, messages
-from pxkernel.jsonpack import dumps, dumps_bundle
 from pxkernel.perthread import PerThread, nothing
 
 _DISPLAY_TOPIC = b"display_data"
@@ -59,8 +58,7 @@ class Outgoing(messages.ParentSetter):
     def _send(self, msg_type: str, content: dict[str, Any], topic: bytes | None = None) -> None:
         """Publish, by way of this thread's hooks."""
         if self._hook_storage is None or not self._hooks:
-            packed = dumps_bundle(content) if "data" in content else dumps(content)
-            _kernel.publish(msg_type, packed, topic=topic)
+            _kernel.publish(msg_type, content, topic=topic)
             return
         message = messages.message(msg_type, content)
         given = message["parent_header"]
@@ -73,8 +71,8 @@ class Outgoing(messages.ParentSetter):
             parent = messages.to_parent(message["parent_header"])
         _kernel.publish(
             message["header"]["msg_type"],
-            dumps(message["content"]),
-            dumps(message.get("metadata") or {}),
+            message["content"],
+            message.get("metadata") or {},
             parent=parent,
             topic=topic,
         )
@@ -151,6 +149,11 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
     exec_result = PerThread(nothing)
     _note = PerThread(nothing)
 
+    @staticmethod
+    def semicolon_at_end_of_expression(expression: str) -> bool:
+        """Whether a cell asks for silence; its tokens tell, but only one with a semicolon may."""
+        return ";" in expression and bool(DisplayHook.semicolon_at_end_of_expression(expression))
+
     def start_displayhook(self) -> None:
         """Begin a result."""
         self.msg = {"content": {"data": {}, "metadata": {}}}
@@ -216,7 +219,7 @@ class ZMQDisplayHook:
         builtins._ = obj  # type: ignore[attr-defined]
         data = {"text/plain": repr(obj)}
         content = {"execution_count": self.get_execution_count(), "data": data, "metadata": {}}
-        _kernel.publish("execute_result", dumps(content))
+        _kernel.publish("execute_result", content)
 
     def set_parent(self, parent: dict[str, Any]) -> None:
         """As everywhere: outputs of this thread belong to ``parent``."""

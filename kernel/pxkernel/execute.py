@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pxkernel import _kernel
-from pxkernel.jsonpack import dumps
 
 
 class Execution:
@@ -43,7 +42,9 @@ class Execution:
             type(shell).execution_count.begin()
         if not self.silent:
             content = {"code": self.code, "execution_count": shell.execution_count}
-            _kernel.publish("execute_input", dumps(content))
+            _kernel.publish("execute_input", content)
+        else:
+            _kernel.show_busy()
         return self.execute()
 
     def execute(self) -> Any:
@@ -135,7 +136,7 @@ class Execution:
         content["execution_count"] = type(shell).execution_count.end()
         content["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
-        self.request.reply(dumps(content))
+        self.request.reply(content)
         kernel.after_cell(self)
 
     def _expressions(self) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class Execution:
         content["execution_count"] = type(shell).execution_count.end()
         content["payload"] = shell.payload_manager.read_payload()
         shell.payload_manager.clear_payload()
-        self.request.reply(dumps(content))
+        self.request.reply(content)
         self.kernel.after_cell(self)
 
 
@@ -250,4 +251,4 @@ def bad_request(request: Any, error: BaseException) -> None:
         "evalue": f"bad execute_request: {error}",
         "traceback": [],
     }
-    request.reply(dumps(content))
+    request.reply(content)

@@ -2,13 +2,15 @@
 
 IPython wakes its writer thread at every cell, and the next cell then waits for the same lock while
 sqlite commits. Here the writer waits a moment after it was woken and takes all that came meanwhile:
-one wake and one commit for many cells. Readers (%history, history_request) write out first, as in
-IPython, so nobody sees less. The database itself is opened when the first line is to be written or
-somebody reads: a kernel that runs nothing leaves no session in it, and start-up does not pay.
+one wake and one commit for many cells, and none that waits for it. Readers (%history,
+history_request) write out first, as in IPython, so nobody sees less. The database itself is opened
+when the first line is to be written or somebody reads: a kernel that runs nothing leaves no session
+in it, and start-up does not pay.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from typing import Any
@@ -60,6 +62,16 @@ class _GatheringFlag(threading.Event):
         if done:
             self._stopping.wait(BATCH_SECONDS)
         return done
+
+
+def _insert(conn: Any, table: str, columns: int, session: int, lines: list[Any]) -> None:
+    """One transaction for all lines."""
+    if lines:
+        places = ", ".join("?" * columns)
+        with conn:
+            conn.executemany(
+                f"INSERT INTO {table} VALUES ({places})", [(session, *line) for line in lines]
+            )
 
 
 class HistoryManager(history.HistoryManager):
@@ -114,6 +126,7 @@ class HistoryManager(history.HistoryManager):
     def __init__(self, shell: Any, config: Any = None, **traits: Any) -> None:
         # Not the base's own __init__: it would open the database and start the thread.
         self._open_lock = threading.RLock()
+        self._write_lock = threading.RLock()
         history.HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
         self.db_input_cache_lock = threading.Lock()
         self.db_output_cache_lock = threading.Lock()
@@ -157,9 +170,40 @@ class HistoryManager(history.HistoryManager):
 
     def writeout_cache(self, conn: Any = None) -> None:
         """Write what waits; nothing is opened when nothing waits."""
-        if conn is None and self._connection is None and not self.db_input_cache:
+        if not self.enabled or (
+            conn is None and self._connection is None and not self.db_input_cache
+        ):
             return
-        super().writeout_cache(conn)
+        with self._write_lock:
+            self._write_inputs(self.db if conn is None else conn)
+            self._write_outputs(self.db if conn is None else conn)
+
+    def _write_inputs(self, conn: Any) -> None:
+        """IPython holds its lock while sqlite commits, and the next cell waits for that lock."""
+        import sqlite3
+
+        with self.db_input_cache_lock:
+            lines, self.db_input_cache = self.db_input_cache, []
+        try:
+            _insert(conn, "history", 4, self.session_number, lines)
+        except sqlite3.IntegrityError:
+            self.new_session(conn)
+            print(
+                "Lines of this session are in the history database already: it goes on as session "
+                f"{self.session_number}."
+            )
+            with contextlib.suppress(sqlite3.IntegrityError):
+                _insert(conn, "history", 4, self.session_number, lines)
+
+    def _write_outputs(self, conn: Any) -> None:
+        import sqlite3
+
+        with self.db_output_cache_lock:
+            lines, self.db_output_cache = self.db_output_cache, []
+        try:
+            _insert(conn, "output_history", 3, self.session_number, lines)
+        except sqlite3.IntegrityError:
+            print("Outputs of these lines are in the history database already: none was added.")
 
     def end_session(self) -> None:
         """Close the session row, if there is one.

@@ -1,9 +1,9 @@
 """Python objects to the JSON bytes that the C half sends.
 
-Two passes. The quick one lets the C encoder do everything and asks a hook only about objects that
-JSON does not know: times, bytes (base64, which is how images travel), numpy scalars and iterables.
-Only when that refuses (NaN, keys that are no strings, odd objects) the slow one copies the whole
-tree into plain JSON types. Nothing is warned about: what was shown arrives.
+Three ways, each for what the one before it refuses. The C half writes values of JSON's own types.
+Python's encoder asks a hook about objects that JSON does not know: times, bytes (base64), numpy
+scalars and iterables. The last (NaN, keys that are no strings, odd objects) copies the whole tree
+into plain JSON types. Nothing is warned about: what was shown arrives.
 """
 
 from __future__ import annotations
@@ -67,33 +67,14 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-# Characters from which on a representation is written by C: Python's encoder looks at each of them
-# twice, and an image in base64 has millions.
-_LONG = 1 << 16
-
-
-def dumps_bundle(content: dict[str, Any]) -> bytes:
-    """``dumps`` for the content of a display: long texts in its ``data`` are written by C."""
-    data = content["data"]
-    long = [key for key, text in data.items() if type(text) is str and len(text) > _LONG]
-    if not long or not all(type(key) is str for key in data):
-        return dumps(content)
-    short = {key: text for key, text in data.items() if key not in long}
-    rest = dumps({key: value for key, value in content.items() if key != "data"})
-    parts = [b'{"data":{']
-    for key in long:
-        parts += (dumps(key), b":", _kernel.quote(data[key]), b",")
-    inner = dumps(short)[1:-1]
-    if inner:
-        parts.append(inner)
-    else:
-        parts.pop()
-    parts += (b"}", b"," if len(rest) > 2 else b"", rest[1:])
-    return b"".join(parts)
-
-
 def dumps(value: Any) -> bytes:
     """``value`` as compact UTF-8 JSON. TypeError or ValueError if it cannot be that."""
+    quick = _kernel.encode(value)
+    return quick if quick is not None else _dumps(value)
+
+
+def _dumps(value: Any) -> bytes:
+    """The same for what the C half leaves to us."""
     try:
         text = _encode(value)
     except (TypeError, ValueError):
@@ -103,3 +84,6 @@ def dumps(value: Any) -> bytes:
     except UnicodeEncodeError:
         # Lone surrogates: their escapes are valid JSON, raw bytes would not be.
         return text.encode("utf-8", "backslashreplace")
+
+
+_kernel.set_encode(_dumps)

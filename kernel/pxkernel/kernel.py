@@ -188,10 +188,12 @@ class IPythonKernel(KernelFace, Kernel):
             self._failed(request, error)
             return None
         finally:
+                _kernel.show_busy()
             if "post_handler_hook" in hooks:
                 self.post_handler_hook()
             if nested:
                 # It may have come while an async cell waits: that cell's parent is put back.
+                _kernel.show_busy()
                 _kernel.reset_parent(token)
         if result is None or hasattr(result, "add_done_callback"):
             return result

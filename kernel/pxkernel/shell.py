@@ -32,9 +32,9 @@ from pxkernel.compiler import XCachingCompiler
 from pxkernel.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from pxkernel.formatter import DisplayFormatter
 from pxkernel.history import HistoryManager
-from pxkernel.jsonpack import dumps
 from pxkernel.numbers import Numbers
 from pxkernel.perthread import PerThread, nothing
+from pxkernel.transform import CellTransformer
 
 # What cells' child processes find: colours, and no pager that waits for a key.
 _ENVIRONMENT = {
@@ -93,6 +93,10 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         return ZMQExitAutocall(self)
 
     @default("banner1")
+    @default("input_transformer_manager")
+    def _default_input_transformer_manager(self) -> CellTransformer:
+        return CellTransformer(self._parses)
+
     def _default_banner1(self) -> str:
         from IPython.core.usage import default_banner
 
@@ -189,6 +193,10 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         return super().transform_cell(raw_cell)
 
     def prepare_cell(self, code: str) -> tuple[bool, str]:
+    def _parses(self, source: str, raw: str) -> bool:
+        compiler = self.compile
+        return isinstance(compiler, XCachingCompiler) and compiler.parses(source, raw)
+
         """Whether ``code`` must run as a coroutine, and its transformed text."""
         self._transformed = None
         try:
@@ -234,7 +242,7 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
             text = f"<str() of the exception failed: {type(error).__name__}>"
         lines = [stb] if isinstance(stb, str) else list(stb)
         content = {"traceback": lines, "ename": str(etype.__name__), "evalue": text}
-        _kernel.publish("error", dumps(content))
+        _kernel.publish("error", content)
         self._last_shown = (content["ename"], text)
         self._last_traceback = lines
 

@@ -138,7 +138,14 @@ px_bytes *px_py_json_bytes(PyObject *object)
     if (PyBytes_Check(object) || PyByteArray_Check(object) || PyMemoryView_Check(object)) {
         return px_py_bytes(object);
     }
+    px_bytes *quick = px_py_encode(object);
+    if (quick != NULL) {
+        return quick;
+    }
     PX_AUTO_PY PyObject *text = PyObject_CallOneArg(px_py.encode, object);
+    if (text != NULL && PyBytes_Check(text)) {
+        return px_py_bytes(text);
+    }
     PX_AUTO_PY PyObject *encoded =
         text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
     return encoded != NULL ? px_py_bytes(encoded) : NULL;

@@ -69,28 +69,6 @@ static PyObject *spill(PyObject *module, PyObject *args)
                                               (Py_ssize_t)note.size);
 }
 
-static PyObject *quote(PyObject *module, PyObject *text)
-{
-    (void)module;
-    if (!PyUnicode_Check(text)) {
-        return PyErr_Format(PyExc_TypeError, "quote() takes a str, not %.100s",
-                            Py_TYPE(text)->tp_name);
-    }
-    PX_AUTO_PY PyObject *encoded = NULL;
-    px_slice slice = {0};
-    if (utf8_of(text, &encoded, &slice) < 0) {
-        return NULL;
-    }
-    PX_AUTO_BUF out = {0};
-    px_jsonw w = px_jsonw_to(&out);
-    Py_BEGIN_ALLOW_THREADS px_jsonw_slice(&w, slice);
-    Py_END_ALLOW_THREADS if (px_buf_status(&out) != PX_OK)
-    {
-        return PyErr_NoMemory();
-    }
-    return PyBytes_FromStringAndSize((const char *)out.data, (Py_ssize_t)out.size);
-}
-
 PyMethodDef px_py_output_methods[] = {
     {"set_output_limit", set_output_limit, METH_O,
      "Bytes of text that a cell shows; 0: all of it, -1: as usual."},
@@ -98,6 +76,5 @@ PyMethodDef px_py_output_methods[] = {
      "(most, burst, tail) in bytes; most 0: no limit."},
     {"spill", spill, METH_VARARGS,
      "Write text to a file: a sentence that says so, and the content of a display_data message."},
-    {"quote", quote, METH_O, "A str as a JSON string, UTF-8 bytes."},
     {NULL, NULL, 0, NULL},
 };

@@ -362,7 +362,11 @@ static void serve(px_kernel *kernel, px_shell *shell, px_request *request)
     px_stamp_now(request->started);
     if (px_io_wants_statuses(kernel->io, request->parent)) {
         px_out *const outs[] = {px_py_status(request->parent, true)};
-        send_outs(kernel, outs, 1);
+        if (request->message->type == PX_MSG_EXECUTE_REQUEST) {
+            px_io_post_soon(kernel->io, px_py_link(outs, 1)); // execute_input is next
+        } else {
+            send_outs(kernel, outs, 1);
+        }
         show(kernel, shell, request->parent);
     }
     if (interrupted) {
@@ -563,6 +567,20 @@ static PyObject *is_busy(PyObject *module, PyObject *unused)
     return PyBool_FromLong(px_py_shell()->busy);
 }
 
+static PyObject *show_busy(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    px_kernel *kernel = px_py_kernel();
+    if (kernel == NULL) {
+        return NULL;
+    }
+    if (!px_py_is_child()) {
+        px_io_wake(kernel->io);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *exit_requested(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -643,6 +661,8 @@ PyMethodDef px_py_pump_methods[] = {
     {"set_exit", set_exit, METH_O, "The function that stops the loop."},
     {"interrupt_async", interrupt_async, METH_O, "What SIGINT calls while an async cell waits."},
     {"is_busy", is_busy, METH_NOARGS, "Whether a request runs."},
+    {"show_busy", show_busy, METH_NOARGS,
+     "The busy status of an execute request leaves now, not with what is published next."},
     {"exit_requested", exit_requested, METH_NOARGS, "Whether a shutdown was requested."},
     {"request_exit", request_exit, METH_VARARGS, "End, as if a shutdown_request had come."},
     {"abort_queued", abort_queued_now, METH_NOARGS,

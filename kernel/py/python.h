@@ -77,7 +77,7 @@ typedef struct px_python {
     PyTypeObject *parent_type, *request_type, *stream_type, *buffer_type;
     PyObject *decode;     // json.loads for str
     PyObject *scan;       // what that calls; NULL: it has no such part
-    PyObject *encode;     // json.dumps
+    PyObject *encode;     // what makes JSON of values that px_py_encode refuses: text or bytes
     PyObject *parent_var; // ContextVar of a px_parent_object
     PyObject *dispatch;   // set_dispatch
     PyObject *exit;       // set_exit
@@ -113,12 +113,18 @@ PyObject *px_py_json(px_slice text); // parsed
 px_bytes *px_py_bytes(PyObject *object);
 // px_py_text_bytes lends the bytes of an ASCII string.
 px_bytes *px_py_text_bytes(PyObject *text, px_slice slice);
-// px_py_json_bytes makes px_bytes of bytes (as they are) or of anything else (json.dumps).
+// px_py_json_bytes makes px_bytes of bytes (as they are) or of anything else (as JSON); NULL with
+// an exception.
 px_bytes *px_py_json_bytes(PyObject *object);
 // px_py_frames appends the buffers of a sequence.
 int px_py_frames(PyObject *sequence, px_frames *frames);
 // px_py_release_some drops the Python buffers that have been sent.
 void px_py_release_some(void);
+
+// encode.c
+// px_py_encode makes px_bytes of a value's JSON. NULL, without an exception: the value is not for
+// the quick encoder.
+px_bytes *px_py_encode(PyObject *value);
 
 // stream.c
 int px_py_stream_init(PyObject *module);
@@ -131,7 +137,8 @@ void px_py_child_flush(void);
 // publish.c, stdin.c, pump.c, …: functions of the module
 extern PyMethodDef px_py_publish_methods[], px_py_output_methods[], px_py_pump_methods[],
     px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[],
-    px_py_stuck_methods[], px_py_known_methods[], px_py_timer_methods[], px_py_shell_methods[];
+    px_py_stuck_methods[], px_py_known_methods[], px_py_timer_methods[], px_py_shell_methods[],
+    px_py_encode_methods[], px_py_printers_methods[], px_py_cellname_methods[];
 
 // apply.c
 // px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.
