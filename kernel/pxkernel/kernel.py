@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -126,6 +127,13 @@ class Kernel:
         Kernel._instance = None
 
 
+def _get_ready(shell: Any) -> Iterator[None]:
+    """What is worth loading while the kernel has nothing to do."""
+    from pxkernel import tracebacks
+
+    yield from tracebacks.load_in_steps(shell)
+
+
 class IPythonKernel(KernelFace, Kernel):
     """The kernel that runs; see the module's text."""
 
@@ -165,6 +173,7 @@ class IPythonKernel(KernelFace, Kernel):
         self._debugger: Any = None
         self._jedi: Any = None
         self._gui_loop: Any = None
+        self._served_cell = False
 
     # --- dispatch -------------------------------------------------------------------------------
     def dispatch(self, request: Any) -> Any:
@@ -179,21 +188,21 @@ class IPythonKernel(KernelFace, Kernel):
         hooks = vars(self)
         try:
             if "pre_handler_hook" in hooks:
+                _kernel.show_busy()
                 self.pre_handler_hook()
             if type(handler) is Handler:
                 result = handler.serve(request)
             else:
+                _kernel.show_busy()
                 result = handler(self.shell_stream, request.idents, messages.from_request(request))
         except Exception as error:
             self._failed(request, error)
             return None
         finally:
-                _kernel.show_busy()
             if "post_handler_hook" in hooks:
                 self.post_handler_hook()
             if nested:
                 # It may have come while an async cell waits: that cell's parent is put back.
-                _kernel.show_busy()
                 _kernel.reset_parent(token)
         if result is None or hasattr(result, "add_done_callback"):
             return result
@@ -267,6 +276,11 @@ class IPythonKernel(KernelFace, Kernel):
 
     def after_cell(self, execution: Execution) -> None:
         """A cell is done and its reply given."""
+        self.main_loop.cell_ended()
+        if not self._served_cell and _kernel.subshell_id() is None:
+            self._served_cell = True
+            if _kernel.MODE == "kernel":  # engines are many, and share a machine
+                self.main_loop.when_quiet(_get_ready(self.shell))
         if self._jedi is not None:
             self._jedi.go_on()
         if self._gui_loop is not None:

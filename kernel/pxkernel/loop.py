@@ -17,9 +17,14 @@ import os
 import select
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from pxkernel import _kernel
+
+# Seconds without a cell after which the main thread has time for other things.
+QUIET = 1.0
 
 
 class MainLoop:
@@ -31,6 +36,8 @@ class MainLoop:
         self._lock = threading.RLock()
         self._in_request = False
         self._pretending = False
+        self._later: Iterator[None] | None = None
+        self._last_cell = 0.0
 
     # --- asyncio --------------------------------------------------------------------------------
     def ensure(self) -> Any:
@@ -57,6 +64,8 @@ class MainLoop:
                 os.eventfd_write(_kernel.request_fd, 1)  # the main thread wakes and takes it
             return
         asyncio.set_event_loop(loop)
+        if self._later is not None:
+            loop.call_later(QUIET, self._in_quiet)
         if self._in_request:
             loop._thread_id = threading.get_ident()
             asyncio._set_running_loop(loop)
@@ -74,6 +83,40 @@ class MainLoop:
         """Leave ``serve``; exit was requested."""
         if self.asyncio_loop is not None:
             self.asyncio_loop.stop()
+
+    # --- while nothing is to do -----------------------------------------------------------------
+    def when_quiet(self, steps: Iterator[None]) -> None:
+        """Run ``steps`` in the main thread, one at a time, when there has been no cell for a while.
+        From there."""
+        self._later = steps
+        self._last_cell = time.monotonic()
+        if self.asyncio_loop is not None:
+            self.asyncio_loop.call_later(QUIET, self._in_quiet)
+
+    def cell_ended(self) -> None:
+        """A cell has ended: quiet begins anew."""
+        if self._later is not None:
+            self._last_cell = time.monotonic()
+
+    def _step(self) -> None:
+        try:
+            if self._later is not None:
+                next(self._later)
+        except StopIteration:
+            self._later = None
+        except Exception as error:
+            self._later = None  # whoever needs what was being made ready will see why it is not
+            print(f"pxkernel: {type(error).__name__} while idle: {error}", file=sys.__stderr__)
+
+    def _in_quiet(self) -> None:
+        """The same in asyncio's loop, as a callback of its own."""
+        left = self._last_cell + QUIET - time.monotonic()
+        if _kernel.is_busy():
+            left = QUIET
+        if left <= 0:
+            self._step()
+        if self._later is not None:
+            self.asyncio_loop.call_later(max(left, 0.0), self._in_quiet)
 
     # --- serving --------------------------------------------------------------------------------
     def serve(self) -> None:
@@ -99,7 +142,8 @@ class MainLoop:
         waiter.register(_kernel.request_fd, select.POLLIN)
         while "asyncio" not in sys.modules and not _kernel.exit_requested():
             try:
-                waiter.poll()
+                if not self._wait(waiter):
+                    continue
                 if "asyncio" in sys.modules:  # another thread has imported it
                     return
                 self._in_request = True
@@ -109,6 +153,17 @@ class MainLoop:
             finally:
                 self._in_request = False
                 self._stop_pretending()
+
+    def _wait(self, waiter: select.poll) -> bool:
+        """Wait for a request; False when the time was used for something else."""
+        if self._later is None:
+            waiter.poll()
+            return True
+        left = self._last_cell + QUIET - time.monotonic()
+        if waiter.poll(max(0, round(left * 1000))):
+            return True
+        self._step()
+        return False
 
     def close(self) -> None:
         """Take the loop down: its tasks get their CancelledError while everything still works."""

@@ -85,6 +85,7 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     _last_shown = PerThread(lambda: ("", ""))
     _last_traceback_during_displayhook = PerThread(bool)
     _transformed = PerThread(nothing)
+    _formatted = PerThread(nothing)  # ids of the error that was shown and of its traceback; lines
     _completer: Any = None
     _completer_waits = False
 
@@ -92,11 +93,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
     def _default_exiter(self) -> ZMQExitAutocall:
         return ZMQExitAutocall(self)
 
-    @default("banner1")
     @default("input_transformer_manager")
     def _default_input_transformer_manager(self) -> CellTransformer:
         return CellTransformer(self._parses)
 
+    @default("banner1")
     def _default_banner1(self) -> str:
         from IPython.core.usage import default_banner
 
@@ -192,11 +193,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
             return kept[1]
         return super().transform_cell(raw_cell)
 
-    def prepare_cell(self, code: str) -> tuple[bool, str]:
     def _parses(self, source: str, raw: str) -> bool:
         compiler = self.compile
         return isinstance(compiler, XCachingCompiler) and compiler.parses(source, raw)
 
+    def prepare_cell(self, code: str) -> tuple[bool, str]:
         """Whether ``code`` must run as a coroutine, and its transformed text."""
         self._transformed = None
         try:
@@ -212,7 +213,7 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
 
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:
         """IPython's run_cell; tools replace it on the instance."""
-        self._last_traceback = None
+        self._last_traceback = self._formatted = None
         self._last_traceback_during_displayhook = False
         return super().run_cell(*args, **kwargs)
 
@@ -223,7 +224,11 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         except ValueError:
             return super().showtraceback(exc_tuple, *args, **options)
         if not _holds_group(value) or args or options.get("exception_only"):
-            return super().showtraceback(exc_tuple, *args, **options)
+            from pxkernel import tracebacks
+
+            cells = self.compile._filename_map
+            with tracebacks.known_cells([f for f in tracebacks.files_of(trace) if f in cells]):
+                return super().showtraceback(exc_tuple, *args, **options)
         while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
             ("IPython.core", "pxkernel.")
         ):
@@ -241,10 +246,20 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         except Exception as error:
             text = f"<str() of the exception failed: {type(error).__name__}>"
         lines = [stb] if isinstance(stb, str) else list(stb)
+        self._formatted = (id(evalue), id(getattr(evalue, "__traceback__", None)), stb)
         content = {"traceback": lines, "ename": str(etype.__name__), "evalue": text}
         _kernel.publish("error", content)
         self._last_shown = (content["ename"], text)
         self._last_traceback = lines
+
+    def _format_exception_for_storage(self, exception: Any, *args: Any, **options: Any) -> Any:
+        """What %notebook remembers of an error: the lines that were just shown, if it was this."""
+        kept, self._formatted = self._formatted, None
+        plain = not isinstance(exception, SyntaxError | UsageError) and not _holds_group(exception)
+        if plain and kept is not None and kept[:2] == (id(exception), id(exception.__traceback__)):
+            name, text = self._last_shown
+            return {"ename": name, "evalue": text, "traceback": kept[2]}
+        return super()._format_exception_for_storage(exception, *args, **options)
 
     @contextmanager
     def _tee(self, channel: str) -> Iterator[None]:
