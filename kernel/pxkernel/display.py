@@ -170,7 +170,15 @@ class ZMQShellDisplayHook(Outgoing, DisplayHook):
         self.shell.results.add(self.shell, self.prompt_count, result)
 
     def flush(self) -> None:
-        """``%reset out``: all of them, also those that IPython leaves among the hidden names."""
+        """``%reset out``: all of them, also those that IPython leaves among the hidden names.
+
+        When the kernel ends, all names go right after this, and what hangs in cycles with them is
+        collected then, once.
+        """
+        if _kernel.exit_requested():
+            self.shell.user_ns.get("_oh", {}).clear()
+            self._, self.__, self.___ = "", "", ""
+            return
         super().flush()
         hidden = self.shell.user_ns_hidden
         hidden.update({name: "" for name in ("_", "__", "___") if name in hidden})
