@@ -100,7 +100,9 @@ class Stream:
         """The original descriptor (before capture), as ipykernel."""
 
     def keep(self, texts: list[str] | None, /) -> list[str] | None:
-        """Append each text written to ``texts`` too (None: no more). What it was before."""
+        """What is written from here on goes to ``texts`` too (None: no more), as one text, at the
+        next call. The list before.
+        """
 
 # --- configuration, known before Python code runs
 connection_file: str

@@ -20,8 +20,9 @@ typedef struct stream_object {
     PyObject *dict;
     PyObject *weakrefs;
     PyObject *name;
-    PyObject *kept;   // a list that gets each text written, or NULL
-    size_t keep_left; // … as long as so many bytes are left
+    PyObject *kept; // a list that gets what is written, or NULL
+    px_buf to_keep; // … and has not got yet: it is one text, not one for each write
+    bool kept_all;  // … up to here
     px_stream_name stream;
     char closed;
 } stream_object;
@@ -81,20 +82,31 @@ int px_py_wait_for_room(px_room *room)
     return 0;
 }
 
-// keep appends text to the list of keep(), as far as that may grow.
-static int keep(stream_object *self, PyObject *text, size_t size)
+// keep remembers text for the list of keep(), as far as that may grow.
+static void keep(stream_object *self, px_slice text)
 {
-    static const char end[] = "\n[what followed was not kept]\n";
-    if (self->kept == NULL || self->keep_left == 0) {
-        return 0;
+    if (self->kept == NULL || !self->kept_all) {
+        return;
     }
-    if (size < self->keep_left) {
-        self->keep_left -= size;
-        return PyList_Append(self->kept, text);
+    self->kept_all = self->to_keep.size + text.size < KEEP_MOST;
+    if (self->kept_all) {
+        px_buf_append_slice(&self->to_keep, text);
+    } else {
+        px_buf_append_str(&self->to_keep, "\n[what followed was not kept]\n");
     }
-    self->keep_left = 0;
-    PX_AUTO_PY PyObject *last = PyUnicode_FromString(end);
-    return last != NULL ? PyList_Append(self->kept, last) : -1;
+}
+
+// give_kept puts what was kept into the list; -1 with an exception.
+static int give_kept(stream_object *self)
+{
+    int status = 0;
+    if (self->kept != NULL && self->to_keep.size > 0) {
+        PX_AUTO_PY PyObject *text = PyUnicode_DecodeUTF8((const char *)self->to_keep.data,
+                                                         (Py_ssize_t)self->to_keep.size, "replace");
+        status = text != NULL ? PyList_Append(self->kept, text) : -1;
+    }
+    px_buf_done(&self->to_keep);
+    return status;
 }
 
 static int write_text(stream_object *self, PyObject *text, px_slice slice)
@@ -154,10 +166,10 @@ static PyObject *stream_write(PyObject *object, PyObject *text)
         utf8 = PyBytes_AS_STRING(encoded);
         size = PyBytes_GET_SIZE(encoded);
     }
-    if (write_text(self, text, px_slice_of(utf8, (size_t)size)) < 0 ||
-        keep(self, text, (size_t)size) < 0) {
+    if (write_text(self, text, px_slice_of(utf8, (size_t)size)) < 0) {
         return NULL;
     }
+    keep(self, px_slice_of(utf8, (size_t)size));
     return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));
 }
 
@@ -199,9 +211,12 @@ static PyObject *stream_keep(PyObject *object, PyObject *list)
         return PyErr_Format(PyExc_TypeError, "keep() takes a list or None, not %.100s",
                             Py_TYPE(list)->tp_name);
     }
+    if (give_kept(self) < 0) {
+        return NULL;
+    }
     PyObject *before = self->kept != NULL ? self->kept : Py_NewRef(Py_None);
     self->kept = list != Py_None ? Py_NewRef(list) : NULL;
-    self->keep_left = KEEP_MOST;
+    self->kept_all = true;
     return before;
 }
 
@@ -286,6 +301,7 @@ static void stream_dealloc(PyObject *object)
     }
     Py_CLEAR(self->dict);
     Py_CLEAR(self->kept);
+    px_buf_done(&self->to_keep);
     Py_CLEAR(self->name);
     type->tp_free(object);
     Py_DECREF(type);
@@ -296,8 +312,9 @@ static PyMethodDef stream_methods[] = {
     {"writelines", stream_writelines, METH_O, "Write each of lines."},
     {"flush", stream_flush, METH_NOARGS, "Nothing to wait for: text leaves by itself, in order."},
     {"keep", stream_keep, METH_O,
-     "From here on text written is appended to a list too, the first MiB (None: no more); what "
-     "it was before."},
+     "From here on a list gets what is written too, the first MiB, when keep is called again "
+     "(None: "
+     "no more); the one before."},
     {"isatty", stream_false, METH_NOARGS, "False."},
     {"readable", stream_false, METH_NOARGS, "False."},
     {"seekable", stream_false, METH_NOARGS, "False."},
