@@ -1,5 +1,6 @@
 """What answers while Python computes, or sits in C with the GIL held."""
 
+import ast
 import statistics
 import time
 
@@ -156,3 +157,28 @@ def test_completion_is_answered_while_the_gil_is_held(kernel):
     kernel.collect(request).ok()
     client.complete("spam_an", 7)
     assert client.get_shell_msg(timeout=30)["content"]["matches"] == ["spam_and_eggs"]
+
+
+def test_names_that_came_and_went_are_known_while_the_gil_is_held(kernel):
+    """px-io completes from what the namespace had when the last cell ended."""
+    cells = [
+        "for i in range(40): globals()[f'name_{i}'] = i",
+        "name_new = 1",
+        "del name_3",
+        "del name_39; name_last = 1",
+        "for i in range(10, 20): del globals()[f'name_{i}']",
+        "for i in range(100): globals()[f'more_{i}'] = i",
+        "name_0, name_after = 5, 6",
+        "pass",
+    ]
+    for code in cells:
+        kernel.run(code).ok()
+    names = kernel.run("[name for name in globals() if name.startswith('name_')]").value
+    request = kernel.send(HOLD)
+    wait_for_line(kernel, request)
+    asked = kernel.client.complete("name_", 5)
+    while (reply := kernel.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+        assert reply["parent_header"]["msg_id"] != request, "the cell ended before the reply"
+    assert reply["content"]["matches"] == ast.literal_eval(names)
+    assert len(reply["content"]["matches"]) == 31
+    kernel.collect(request).ok()
