@@ -296,6 +296,26 @@ static void on_socket(void *context, int events)
     }
 }
 
+// on_socket_drain reads until there is nothing, as most callbacks do: from then on the loop does
+// not ask this socket again by itself.
+static void on_socket_drain(void *context, int events)
+{
+    witness *w = context;
+    px_socket *socket = (px_socket *)w->victim;
+
+    ck_assert_int_eq(events, PX_READABLE);
+    for (;;) {
+        PX_AUTO_FRAMES frames = {0};
+        if (px_socket_recv(socket, &frames) != PX_OK) {
+            return;
+        }
+        ok(px_socket_send(socket, &frames));
+        if (++w->n_calls == w->stop_after) {
+            px_loop_stop(w->loop);
+        }
+    }
+}
+
 typedef struct talker {
     px_context *context;
     const char *address;
@@ -324,7 +344,7 @@ static void *talk(void *arg)
     return NULL;
 }
 
-START_TEST(test_loop__never_misses_a_zeromq_message)
+static void serve_all(px_ready *ready)
 {
     px_loop *loop;
     px_socket *router;
@@ -337,7 +357,7 @@ START_TEST(test_loop__never_misses_a_zeromq_message)
     ok(px_socket_open(t.context, PX_ROUTER, &router));
     ok(px_socket_bind(router, t.address, NULL, NULL));
     w = (witness){.loop = loop, .victim = (px_source *)(void *)router, .stop_after = t.n};
-    ok(px_loop_add_socket(loop, "router", router, on_socket, &w, &w.source));
+    ok(px_loop_add_socket(loop, "router", router, ready, &w, &w.source));
     ok(px_thread_start(&thread, "talker", talk, &t));
     ok(px_loop_run(loop));
     ck_assert_int_eq(w.n_calls, t.n);
@@ -347,10 +367,56 @@ START_TEST(test_loop__never_misses_a_zeromq_message)
     px_context_free(t.context);
     px_loop_free(loop);
 }
+
+START_TEST(test_loop__never_misses_a_zeromq_message)
+{
+    serve_all(on_socket);
+    serve_all(on_socket_drain);
+}
+END_TEST
+
+static void on_writable(void *context, int events)
+{
+    witness *w = context;
+
+    ck_assert_int_eq(events, PX_WRITABLE);
+    w->n_calls++;
+}
+
+START_TEST(test_loop__finds_a_socket_writable_when_that_is_asked_for_later)
+{
+    px_loop *loop;
+    px_context *context;
+    px_socket *dealer;
+    px_socket *router;
+    witness w = {0};
+
+    ok(px_loop_new(&loop));
+    ok(px_context_new(&context));
+    ok(px_socket_open(context, PX_ROUTER, &router));
+    ok(px_socket_bind(router, "inproc://unit", NULL, NULL));
+    ok(px_socket_open(context, PX_DEALER, &dealer));
+    ok(px_socket_connect(dealer, "inproc://unit", NULL));
+    w = (witness){.loop = loop, .fd = -1, .stop_after = 1};
+    ok(px_loop_add_socket(loop, "dealer", dealer, on_writable, &w, &w.source));
+    for (int i = 0; i < 3; i++) {
+        ok(px_loop_once(loop, 0)); // it is writable, nobody wants to know, and it comes to rest
+    }
+    ck_assert_int_eq(w.n_calls, 0);
+    px_source_set_events(w.source, PX_WRITABLE);
+    ok(px_loop_once(loop, -1));
+    ck_assert_int_eq(w.n_calls, 1);
+    px_source_remove(w.source);
+    px_socket_close(dealer);
+    px_socket_close(router);
+    px_context_free(context);
+    px_loop_free(loop);
+}
 END_TEST
 
 UNIT_MAIN("loop", test_loop__calls_for_readable_writable_and_hangup,
           test_loop__what_a_callback_removes_is_not_called, test_loop__delivers_letters_in_order,
           test_loop__stops_from_another_thread, test_loop__timers_fire_in_order_of_time,
           test_loop__a_timer_fires_once_a_round, test_loop__many_timers_stay_sorted,
-          test_loop__never_misses_a_zeromq_message)
+          test_loop__never_misses_a_zeromq_message,
+          test_loop__finds_a_socket_writable_when_that_is_asked_for_later)
