@@ -8,12 +8,16 @@ for which IPython's printer of indented structures is not needed either.
 
 from __future__ import annotations
 
+import binascii
 from typing import Any
 
-from IPython.core import formatters
+from IPython.core import display, formatters
 from IPython.lib import pretty
 
 from pxkernel import _kernel
+
+if getattr(display, "b2a_base64", None) is binascii.b2a_base64:
+    display.b2a_base64 = _kernel.b2a_base64  # of images
 
 _SCALARS = frozenset((int, bool, str, bytes, type(None)))
 _PLAIN = _SCALARS | {float, complex, list, tuple, dict, set, frozenset}

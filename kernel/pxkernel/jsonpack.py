@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -30,7 +29,7 @@ def _stamp(when: datetime) -> str:
 def _unknown(value: Any) -> Any:
     """What the encoder makes of an object that JSON does not know."""
     if isinstance(value, _BYTES):
-        return b64encode(value).decode("ascii")
+        return _kernel.b2a_base64(value, newline=False).decode("ascii")
     if isinstance(value, datetime):
         return _stamp(value)
     if isinstance(value, date):

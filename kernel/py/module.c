@@ -215,12 +215,13 @@ int px_module_fill(void)
 static int module_exec(PyObject *module)
 {
     PyMethodDef *const tables[] = {
-        px_py_publish_methods,  px_py_output_methods,   px_py_pump_methods,  px_py_stdin_methods,
-        px_py_side_methods,     px_py_signals_methods,  px_py_apply_methods, px_py_shell_methods,
-        px_py_encode_methods,   px_py_stuck_methods,    px_py_known_methods, px_py_timer_methods,
-        px_py_printers_methods, px_py_cellname_methods,
+        px_py_publish_methods,  px_py_output_methods,   px_py_pump_methods,   px_py_stdin_methods,
+        px_py_side_methods,     px_py_signals_methods,  px_py_apply_methods,  px_py_shell_methods,
+        px_py_encode_methods,   px_py_stuck_methods,    px_py_known_methods,  px_py_timer_methods,
+        px_py_printers_methods, px_py_cellname_methods, px_py_base64_methods,
     };
     px_py.module = module;
+    px_py_base64_init();
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (PyModule_AddFunctions(module, tables[i]) < 0) {
             return -1;

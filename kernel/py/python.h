@@ -138,7 +138,11 @@ void px_py_child_flush(void);
 extern PyMethodDef px_py_publish_methods[], px_py_output_methods[], px_py_pump_methods[],
     px_py_stdin_methods[], px_py_side_methods[], px_py_signals_methods[], px_py_apply_methods[],
     px_py_stuck_methods[], px_py_known_methods[], px_py_timer_methods[], px_py_shell_methods[],
-    px_py_encode_methods[], px_py_printers_methods[], px_py_cellname_methods[];
+    px_py_encode_methods[], px_py_printers_methods[], px_py_cellname_methods[],
+    px_py_base64_methods[];
+
+// base64.c: px_py_base64_init makes its table, once, before anything is encoded.
+void px_py_base64_init(void);
 
 // apply.c
 // px_py_applies tells if px_py_apply serves a request: an apply_request in one pickle.

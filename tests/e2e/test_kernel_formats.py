@@ -99,6 +99,29 @@ def test_json_is_the_same_whoever_writes_it(kernel):
     assert result.stdout == repr(b'["\\ud800","nan",{"1":"eA=="},9223372036854775808]') + "\n"
 
 
+def test_base64_is_what_binascii_makes(kernel):
+    code = """
+        import binascii, os
+        from IPython.core import display
+        from pxkernel import _kernel
+        assert display.b2a_base64 is _kernel.b2a_base64
+        for size in [*range(20), 65535, 65536, 65537, 1_000_000]:
+            data = os.urandom(size)
+            for given in (data, bytearray(data), memoryview(data)):
+                assert _kernel.b2a_base64(given) == binascii.b2a_base64(given)
+                quick = _kernel.b2a_base64(given, newline=False)
+                assert quick == binascii.b2a_base64(given, newline=False)
+        for wrong in ("text", None, memoryview(b"abcd")[::2]):
+            for function in (_kernel.b2a_base64, binascii.b2a_base64):
+                try:
+                    function(wrong)
+                except (TypeError, BufferError, ValueError) as error:
+                    print(type(error).__name__)
+        """
+    told = kernel.run(dedent(code)).ok().stdout.split()
+    assert len(told) == 6 and told[::2] == told[1::2]
+
+
 def test_long_texts_arrive_as_they_are(kernel):
     code = """
         from IPython.display import display
