@@ -63,7 +63,7 @@ class DisplayFormatter(formatters.DisplayFormatter):
         self._tables = tuple(
             formatter._trait_values
             for formatter in every
-            if type(formatter) is not formatters.PlainTextFormatter
+            if self._known and type(formatter) is not formatters.PlainTextFormatter
         )
 
 

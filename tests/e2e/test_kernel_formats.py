@@ -46,6 +46,23 @@ def test_functions_registered_for_plain_types_are_asked(kernel):
     assert shown[4] == {"text/plain": "[1]", "text/markdown": "**list**"}
 
 
+def test_formatters_of_another_kind_are_asked(kernel):
+    code = """
+        formatters = get_ipython().display_formatter.formatters
+        class Foreign:
+            format_type = "text/foreign"
+            enabled = True
+            def __call__(self, obj):
+                return f"foreign {obj}"
+        formatters["text/foreign"] = Foreign()
+        display(5)
+        del formatters["text/foreign"]
+        display(6)
+        """
+    shown = [o["data"] for o in kernel.run(dedent(code)).ok().outputs]
+    assert shown == [{"text/plain": "5", "text/foreign": "foreign 5"}, {"text/plain": "6"}]
+
+
 def test_functions_registered_for_the_plain_text_of_plain_types_are_asked(kernel):
     code = """
         from IPython.lib import pretty
