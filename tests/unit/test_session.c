@@ -182,33 +182,6 @@ START_TEST(test_session__header_values_are_decoded)
 }
 END_TEST
 
-START_TEST(test_session__references_parent_and_content_that_have_an_owner)
-{
-    PX_AUTO(px_session) session = session_with(KEY);
-    PX_AUTO(px_session) verifier = session_with(KEY);
-    PX_AUTO(px_message) message = NULL;
-    PX_AUTO_FRAMES frames = {0};
-    px_error error = {0};
-    px_bytes *parent;
-    px_bytes *content;
-
-    ok(px_bytes_copy(PX_SLICE_LITERAL(HEADER), &parent));
-    ok(px_bytes_copy(PX_SLICE_LITERAL("{\"name\":\"stdout\"}"), &content));
-    const px_outgoing outgoing = {.msg_type = "stream",
-                                  .parent = px_bytes_slice(parent),
-                                  .parent_owner = parent,
-                                  .content = px_bytes_slice(content),
-                                  .content_owner = content};
-    ok(px_session_compose(session, &outgoing, &frames));
-    ck_assert_ptr_eq(px_frames_at(&frames, 3), parent);
-    ck_assert_ptr_eq(px_frames_at(&frames, 5), content);
-    px_bytes_unref(parent); // the message keeps them
-    px_bytes_unref(content);
-    ok(px_session_verify(verifier, &frames, true, &message, &error));
-    expect_text(message->content, "{\"name\":\"stdout\"}");
-}
-END_TEST
-
 START_TEST(test_session__composes_what_the_specification_says)
 {
     PX_AUTO(px_session) session = session_with(KEY);
@@ -336,8 +309,7 @@ START_TEST(test_session__refuses_an_unknown_scheme)
 }
 END_TEST
 
-UNIT_MAIN("session", test_session__references_parent_and_content_that_have_an_owner,
-          test_session__verifies_what_python_signed, test_session__refuses_replays,
+UNIT_MAIN("session", test_session__verifies_what_python_signed, test_session__refuses_replays,
           test_session__refuses_wrong_signatures, test_session__refuses_malformed_messages,
           test_session__refuses_bad_json, test_session__refuses_an_enormous_header,
           test_session__header_values_are_decoded,
