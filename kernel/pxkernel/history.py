@@ -18,6 +18,8 @@ from typing import Any
 from IPython.core import history
 
 BATCH_SECONDS = 0.25
+MOST_AT_ONCE = 1000
+"""A number further ahead than this many cells was set by hand, and leaves no gap in ``In``."""
 
 
 class BatchingThread(history.HistorySavingThread):
@@ -127,6 +129,7 @@ class HistoryManager(history.HistoryManager):
         # Not the base's own __init__: it would open the database and start the thread.
         self._open_lock = threading.RLock()
         self._write_lock = threading.RLock()
+        self._inputs_lock = threading.Lock()
         history.HistoryAccessor.__init__(self, shell=shell, config=config, **traits)
         self.db_input_cache_lock = threading.Lock()
         self.db_output_cache_lock = threading.Lock()
@@ -162,6 +165,24 @@ class HistoryManager(history.HistoryManager):
     @save_thread.setter
     def save_thread(self, thread: Any) -> None:
         self.__dict__["_writer"] = thread
+
+    def store_inputs(self, line_num: int, source: str, source_raw: str | None = None) -> None:
+        """Keep a cell at its own place in ``In``.
+
+        IPython appends; but of two shells that run at once, the one with the later number may be
+        the first to come here.
+        """
+        with self._inputs_lock:
+            lists = self.input_hist_parsed, self.input_hist_raw
+            for inputs in lists:
+                if line_num - len(inputs) <= MOST_AT_ONCE:
+                    inputs.extend([""] * (line_num - len(inputs)))
+            lengths = [len(inputs) for inputs in lists]
+            super().store_inputs(line_num, source, source_raw)
+            for inputs, length in zip(lists, lengths, strict=True):
+                late = line_num < length and not inputs[line_num]
+                if late and len(inputs) > length:  # not so for exit, which is not kept
+                    inputs[line_num] = inputs.pop()
 
     def _restart_thread_if_stopped(self) -> None:
         if self.save_thread is None and self.using_thread:

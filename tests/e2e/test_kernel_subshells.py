@@ -1,6 +1,7 @@
 """Subshells (JEP 91): cells and comms beside the main shell, as a front end asks for them."""
 
 import pytest
+from support import wait_for
 
 # Run by a main cell that must last until the test says so.
 UNTIL = "import os, time\nprint('runs')\nwhile not os.path.exists({!r}): {}\n'done'"
@@ -329,6 +330,30 @@ def test_numbers_and_history_are_shared_and_each_used_once(front, tmp_path):
     front.client.shell_channel.send(message)
     (reply,) = front.replies(message["header"]["msg_id"])
     assert [line[1] for line in reply["content"]["history"]][:62] == list(range(1, 63))
+
+
+def test_a_cell_is_at_its_own_place_in_In_also_when_it_is_late(front, tmp_path):
+    subshell = front.create()
+    begun, on = tmp_path / "begun", tmp_path / "on"
+    front.run(f"""
+import os, time
+def late(lines):
+    if lines[0].startswith("'late'"):
+        open({str(begun)!r}, "w").close()
+        while not os.path.exists({str(on)!r}):
+            time.sleep(0.001)
+    return lines
+get_ipython().input_transformers_cleanup.append(late)
+""")
+    first = front.execute("'late'")
+    wait_for(begun.exists, "the first has its number")
+    second = front.execute("'early'", subshell)
+    front.replies(second)
+    on.touch()
+    front.replies(first)
+    assert front.run("print(In[2:4], [Out[2], Out[3]])") == (
+        "[\"'late'\", \"'early'\"] ['late', 'early']\n"
+    )
 
 
 # --- interrupts and the end ----------------------------------------------------------------------
