@@ -340,9 +340,9 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         """``!cmd``: run it, its output in the cell; the exit code goes to ``_exit_code``."""
         if cmd.rstrip().endswith("&"):
             raise OSError("Background processes not supported.")
-        from IPython.utils.process import system
+        from pxkernel import commands
 
-        code = system(self.var_expand(cmd, depth=1))
+        code = commands.run(self.var_expand(cmd, depth=1))
         self.user_ns["_exit_code"] = code
         if getattr(self, "system_raise_on_error", False) and code != 0:
             raise CalledProcessError(code, cmd)

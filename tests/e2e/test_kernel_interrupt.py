@@ -55,6 +55,23 @@ def test_interrupts(kernel, code, how):
         assert result.ename in ("KeyboardInterrupt", "CancelledError")
 
 
+def test_a_command_is_ended_also_when_it_has_only_just_been_forked(kernel):
+    kernel.run("""
+import os, pty, signal
+fork = pty.fork
+def interrupted():
+    pid, fd = fork()
+    if pid:
+        os.kill(os.getpid(), signal.SIGINT)
+    return pid, fd
+pty.fork = interrupted
+""").ok()
+    result = kernel.run("!sleep 60")
+    assert result.ename is None
+    assert kernel.run("_exit_code").value == "-2"
+    assert kernel.run("print(open('/proc/thread-self/children').read())").stdout.split() == []
+
+
 def test_interrupts_input(kernel):
     request = kernel.send("input('? ')", allow_stdin=True)
     assert kernel.client.get_stdin_msg(timeout=30)["content"]["prompt"] == "? "
