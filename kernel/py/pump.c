@@ -293,6 +293,7 @@ static PyObject *task_done(PyObject *self, PyObject *task)
         Py_RETURN_NONE;
     }
     shell->async = NULL;
+    shell->cancelling = false;
     Py_CLEAR(shell->task);
     PX_AUTO_PY PyObject *error = PyObject_CallMethod(task, "exception", NULL);
     if (error == NULL) { // cancelled
@@ -444,6 +445,7 @@ static void read_notice(px_kernel *kernel, px_shell *shell, px_notice notice)
         shell->nudged = false;
         break;
     case PX_NOTICE_CANCEL:
+        shell->cancelling = false;
         if (shell->cancel != NULL) {
             Py_XDECREF(PyObject_CallNoArgs(shell->cancel));
             PyErr_Clear(); // the task is done

@@ -69,6 +69,7 @@ typedef struct px_shell {
     bool open;            // user code runs: an interrupt may raise
     bool interrupted;     // one waits for that
     bool raised;          // an interrupt was raised in its thread, which may not have met it yet
+    bool cancelling;      // its async cell is to be cancelled by the loop, which has not come to it
     bool ended;           // it was deleted, or the kernel ends
 } px_shell;
 

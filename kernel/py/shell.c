@@ -4,15 +4,21 @@
 // A signal reaches the main thread only, so an interrupt of a subshell is an exception that is set
 // in its thread from outside, under the GIL: what runs Python code finds it at the next
 // instruction, a call that waits in C only when it comes back. An async cell that awaits is
-// cancelled instead. Interrupts go to the main shell as long as that runs something: a cell that is
-// stopped does not take the callbacks of widgets with it.
+// cancelled instead, by its loop; should the cell's turn be before that, and last, a thread that
+// looks again raises in it. Interrupts go to the main shell as long as that runs something: a cell
+// that is stopped does not take the callbacks of widgets with it.
 //
 // Output without an owner (a thread of the user's own, C code, child processes) belongs to the
 // request that runs in the main shell; when none does, to the one that began last in a subshell.
 
 #include "py/python.h"
 
+#include "px/thread.h"
+
+#include <poll.h>
 #include <string.h>
+
+#define LOOK_AGAIN_MS 20
 
 static _Thread_local px_shell *here; // NULL: not a subshell's thread
 static uint64_t n_begun;
@@ -148,12 +154,58 @@ static void cancel(px_shell *shell)
     px_mailbox_post(shell->inbox, letter);
 }
 
+// raise_in_late raises in the async cells that compute although they are to be cancelled; true
+// while there are others.
+static bool raise_in_late(void)
+{
+    bool others = false;
+    for (px_shell *shell = px_py.subshells; shell != NULL; shell = shell->next) {
+        if (shell->cancelling && computes(shell)) {
+            shell->cancelling = false;
+            raise_in(shell, PyExc_KeyboardInterrupt);
+        }
+        others |= shell->cancelling;
+    }
+    return others;
+}
+
+static void *look_again_body(void *arg)
+{
+    atomic_bool *looks = arg;
+    bool others = true;
+    while (others) {
+        (void)poll(NULL, 0, LOOK_AGAIN_MS); // nothing tells of a cell that computes
+        PyGILState_STATE state = PyGILState_Ensure();
+        others = raise_in_late();
+        if (!others) {
+            atomic_store(looks, false); // under the GIL: who interrupts next starts another
+        }
+        PyGILState_Release(state);
+    }
+    return NULL;
+}
+
+static void look_again(px_shell *shell)
+{
+    static atomic_bool looks;
+    pthread_t thread;
+    shell->cancelling = true;
+    if (!atomic_exchange(&looks, true)) {
+        if (px_thread_start(&thread, "px-insist", look_again_body, &looks) == PX_OK) {
+            (void)pthread_detach(thread);
+        } else {
+            atomic_store(&looks, false);
+        }
+    }
+}
+
 static void interrupt(px_shell *shell)
 {
     if (!shell->busy) {
         return;
     }
     if (shell->async != NULL && !computes(shell)) {
+        look_again(shell);
         cancel(shell);
     } else if (shell->open || shell->async != NULL) {
         raise_in(shell, PyExc_KeyboardInterrupt);

@@ -381,6 +381,36 @@ def test_an_interrupt_stops_a_cell_in_a_subshell(front, code):
     assert front.run("print('main')") == "main\n"
 
 
+def test_an_interrupt_stops_an_async_cell_that_computes_before_its_loop_comes_to_cancel(
+    front, tmp_path
+):
+    subshell = front.create()
+    go = tmp_path / "go"
+    request = front.execute(
+        f"""
+import asyncio, os, time
+loop = asyncio.get_running_loop()
+future = loop.create_future()
+def hold():
+    print("runs")
+    while not os.path.exists({str(go)!r}):
+        time.sleep(0.001)
+    future.set_result(None)  # the cell goes on before the loop looks at anything else
+loop.call_soon(hold)
+await future
+while True:
+    pass
+""",
+        subshell,
+    )
+    front.wait_for_text(request, "runs\n")
+    front.control("interrupt_request")
+    go.touch()
+    (reply,) = front.replies(request)
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert front.run("import asyncio\nawait asyncio.sleep(0)\nprint('on')", subshell) == "on\n"
+
+
 def test_an_interrupt_of_the_main_cell_leaves_subshells_alone(front, tmp_path):
     subshell = front.create()
     beside = front.occupy(tmp_path / "go", subshell=subshell)
