@@ -29,7 +29,7 @@ Samples = dict[str, dict[str, list[float]]]
 OURS = "pxparallel"
 ALL = (OURS, "ipyparallel", "Dask", "Ray", "loky", "mpi4py", "ProcessPool")
 _NAMES = (OURS, "ipyparallel", "Dask", "Ray")
-PATIENCE = 300  # seconds for one life of a peer
+PATIENCE = 180  # seconds for one life of a peer
 
 
 class Theme(NamedTuple):
@@ -138,8 +138,8 @@ class Bench:
                 continue
             systems = [s for s in theme.systems if wanted(only, s, list(ALL))]
             rounds = 1 if theme.once else self.rounds
-            # The first round is for the disk's caches only; who runs once has had others before.
-            for number in range(0 if theme.once else -1, rounds):
+            # Each system's first life is for the disk's caches only.
+            for number in range(-1 if theme is THEMES[0] or only else 0, rounds):
                 for system in systems:
                     self.life(system, theme, number >= 0)
             print(f"cluster: {theme.name} done", file=sys.stderr)

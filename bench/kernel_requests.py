@@ -115,7 +115,12 @@ def measure(subjects: list[Subject], rounds: int) -> tuple[Samples, list[str]]:
     samples: Samples = defaultdict(lambda: defaultdict(list))
     notes: list[str] = []
 
+    failed: set[tuple[str, str]] = set()  # (subject, part): once is enough
+    stuck: set[str] = set()  # subjects whose kernel of this round has failed
+
     def part(subject: Subject, what: str, work: Callable[[], object]) -> None:
+        if subject.name in stuck or (subject.name, what) in failed:
+            return
         try:
             figures = work()
             pairs = figures.items() if isinstance(figures, dict) else list(figures)  # type: ignore
@@ -125,12 +130,15 @@ def measure(subjects: list[Subject], rounds: int) -> tuple[Samples, list[str]]:
             note = f"{subject.name} is left out of '{what}': {str(error).splitlines()[0][:120]}"
             if note not in notes:
                 notes.append(note)
+            stuck.add(subject.name)
+            failed.add((subject.name, what))
             return
         for name, value in pairs:
             samples[name][subject.name].append(value)
 
     for number in range(rounds):
         sessions = {subject: _started(subject) for subject in subjects}
+        stuck.clear()
         for what in ("completion", "queued", "comms", "interrupts"):
             for subject, session in sessions.items():
                 ours = subject.name == "pxkernel"
