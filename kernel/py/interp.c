@@ -100,6 +100,9 @@ static void let_go(void)
     call("threading", "_shutdown");
     call("atexit", "_run_exitfuncs");
     if (ends_quickly) {
+        // First: of a file in a cycle, a collection may close the lower half before the upper one
+        // has given it its text.
+        call("pxkernel.preload", "flush");
         call("pxkernel.preload", "forget");
     }
     PyObject *names = PyModule_GetDict(PyImport_AddModule("__main__")); // borrowed
