@@ -37,7 +37,8 @@ struct px__far {
     px_stream_limits limits;
     pthread_t thread;
     pthread_mutex_t lock;
-    px_error why; // guarded by lock
+    px_error why;  // guarded by lock
+    bool given_up; // the controller said so: there is nothing to try again. The thread's own
     char *addresses, *name;
     atomic_int net_fd, local_fd; // for a forked child
     px__far *next;
@@ -99,7 +100,7 @@ static px_err greet_again(px__far *far, px_tls *tls, uint64_t *ret_received, px_
         return PX_EAGAIN;
     }
     if (answer.what != PX_TUNNEL_WELCOME) {
-        far->dial.gone = true;
+        far->given_up = true;
         return px_error_set(reterr, PX_ECLOSED,
                             "the controller of cluster \"%s\" has given this connection up: there "
                             "was none for too long",
@@ -145,11 +146,9 @@ static bool mend(px__far *far)
             return false;
         }
         px_err err = reconnect(far, &why);
-        if (err == PX_OK || err == PX_ECLOSED) {
+        if (err == PX_OK || far->given_up) {
             say_why(far, &why);
-            if (err == PX_OK) {
-                return true;
-            }
+            return err == PX_OK;
         }
         px_ns now = px_now();
         if (!far->dial.gone) {
@@ -157,8 +156,7 @@ static bool mend(px__far *far)
         } else if (gone_since == 0) {
             gone_since = now;
         }
-        if (gone_since != 0 &&
-            (err == PX_ECLOSED || now - gone_since >= far->limits.beat)) { // it is not coming back
+        if (gone_since != 0 && now - gone_since >= far->limits.beat) { // it is not coming back
             say_why(far, &why);
             return false;
         }
