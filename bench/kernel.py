@@ -185,19 +185,21 @@ def much(session: Session, ours: bool) -> dict[str, float]:
         f"import os\nfrom IPython.display import Image, display\n"
         f"image = Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + os.urandom({_IMAGE}), format='png')"
     )
-    figures = {}
-    cells = {
-        f"one print of {_LONG // 1_000_000} MB": f"print('x' * {_LONG})",
-        f"{_DISPLAYS:,} small displays": f"for i in range({_DISPLAYS}): display(i)",
-        f"one image of {_IMAGE // 1_000_000} MB": "display(image)",
+
+    def ms(code: str) -> float:
+        return clock(lambda: until_idle(session, session.execute(code)))
+
+    image, long = _IMAGE / 1e6, f"one print of {_LONG // 1_000_000} MB"
+    figures = {
+        long: ms(f"print('x' * {_LONG})"),
+        f"{_DISPLAYS:,} small displays, per s": _DISPLAYS
+        / ms(f"for i in range({_DISPLAYS}): display(i)")
+        * 1000,
+        f"{image:.0f} MB image, MB/s": image / ms("display(image)") * 1000,
     }
-    for name, code in cells.items():
-        figures[name] = clock(lambda code=code: until_idle(session, session.execute(code)))
     if ours:
         session.run("%output_limit off")
-    code = f"print('x' * {_LONG})"
-    name = f"one print of {_LONG // 1_000_000} MB, all of it shown"
-    figures[name] = clock(lambda: until_idle(session, session.execute(code)))
+    figures[f"{long}, all of it shown"] = ms(f"print('x' * {_LONG})")
     if ours:
         session.run("%output_limit default")
     return figures
