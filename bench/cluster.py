@@ -139,7 +139,7 @@ class Bench:
             systems = [s for s in theme.systems if wanted(only, s, list(ALL))]
             rounds = 1 if theme.once else self.rounds
             # Each system's first life is for the disk's caches only.
-            for number in range(-1 if theme is THEMES[0] or only else 0, rounds):
+            for number in range(-1 if theme is THEMES[0] else 0, rounds):
                 for system in systems:
                     self.life(system, theme, number >= 0)
             print(f"cluster: {theme.name} done", file=sys.stderr)
