@@ -119,10 +119,7 @@ static px_err lend(void *context, px_slice bytes, px_segment_ref *ret_ref)
     (void)pthread_mutex_lock(&l->results->lock);
     px_segment *segment = px_pool_take(&l->results->pool, bytes.size);
     (void)pthread_mutex_unlock(&l->results->lock);
-    px_err err = segment != NULL ? px_segment_refill(segment, bytes, ret_ref)
-                                 : px_segment_new(bytes, &segment, ret_ref, NULL);
-    if (err != PX_OK) {
-        px_segment_free(segment);
+    if (px_pool_fill(&segment, bytes, ret_ref) != PX_OK) {
         return PX_EAGAIN;
     }
     l->one->lent[l->one->n_lent++] = segment;

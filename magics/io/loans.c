@@ -91,13 +91,10 @@ static px_err fill(px_client *client, px_slice bytes, px_lent **ret_lent)
     (void)pthread_mutex_lock(&client->lock);
     px_segment *segment = px_pool_take(&client->lending.pool, bytes.size);
     (void)pthread_mutex_unlock(&client->lock);
-    px_err err = segment != NULL ? px_segment_refill(segment, bytes, &ref)
-                                 : px_segment_new(bytes, &segment, &ref, NULL);
-    if (err == PX_OK) {
-        (void)pthread_mutex_lock(&client->lock);
-        err = px_lending_out(&client->lending, segment, &ref, bytes.data, ret_lent);
-        (void)pthread_mutex_unlock(&client->lock);
-    }
+    PX_TRY(px_pool_fill(&segment, bytes, &ref));
+    (void)pthread_mutex_lock(&client->lock);
+    px_err err = px_lending_out(&client->lending, segment, &ref, bytes.data, ret_lent);
+    (void)pthread_mutex_unlock(&client->lock);
     if (err != PX_OK) {
         px_segment_free(segment);
     }

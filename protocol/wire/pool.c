@@ -28,6 +28,17 @@ px_segment *px_pool_take(px_pool *pool, size_t size)
     return best < pool->n ? take(pool, best) : NULL;
 }
 
+px_err px_pool_fill(px_segment **segment, px_slice bytes, px_segment_ref *ret_ref)
+{
+    px_err err = *segment != NULL ? px_segment_refill(*segment, bytes, ret_ref)
+                                  : px_segment_new(bytes, segment, ret_ref, NULL);
+    if (err != PX_OK) {
+        px_segment_free(*segment);
+        *segment = NULL;
+    }
+    return err;
+}
+
 bool px_pool_give(px_pool *pool, px_segment *segment, px_ns now)
 {
     size_t capacity = px_segment_capacity(segment);

@@ -27,6 +27,10 @@ typedef struct px_pool {
 
 // px_pool_take takes out the best segment for size bytes; NULL when none fits.
 px_segment *px_pool_take(px_pool *pool, size_t size);
+// px_pool_fill puts bytes into what px_pool_take gave, or into a new segment where that is NULL. It
+// does not touch the pool, so no lock is held while bytes are copied. On failure *segment is freed,
+// and NULL. PX_ENOMEM, PX_ESYS.
+px_err px_pool_fill(px_segment **segment, px_slice bytes, px_segment_ref *ret_ref);
 // px_pool_give takes a segment in, if there is room; else it stays the caller's.
 bool px_pool_give(px_pool *pool, px_segment *segment, px_ns now);
 // px_pool_expire takes one out that has been idle too long; NULL when there is none. px_pool_due
