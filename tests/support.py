@@ -300,6 +300,27 @@ class Kernel:
         self.manager.cleanup_resources()
 
 
+@contextlib.contextmanager
+def console(*arguments: str) -> Iterator[Any]:
+    """``jupyter console`` on a terminal of its own, left by ``exit`` at the end of the block."""
+    import pexpect
+
+    simple = "--ZMQTerminalInteractiveShell.simple_prompt=True"
+    child = pexpect.spawn(
+        str(BIN / "jupyter"),
+        ["console", *arguments, simple],
+        env={**os.environ, "TERM": "dumb", "COLUMNS": "100"},
+        encoding="utf-8",
+        timeout=60,
+    )
+    try:
+        yield child
+        child.sendline("exit")
+        child.expect(pexpect.EOF)
+    finally:
+        child.close(force=True)
+
+
 # --- the cluster ---------------------------------------------------------------------------------
 
 

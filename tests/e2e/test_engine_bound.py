@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from debugging import Lab
-from support import BIN, Kernel, wait_for
+from support import Kernel, console, wait_for
 
 import pxparallel as px
 
@@ -155,24 +155,10 @@ def test_bound__the_debugger(rc, front):
 
 
 def test_bound__the_console(path, rc):
-    import pexpect
-
     rc[0]["x"] = 41
-    simple = "--ZMQTerminalInteractiveShell.simple_prompt=True"
-    child = pexpect.spawn(
-        str(BIN / "jupyter"),
-        ["console", "--existing", path, simple],
-        env={**os.environ, "TERM": "dumb", "COLUMNS": "100"},
-        encoding="utf-8",
-        timeout=60,
-    )
-    try:
+    with console("--existing", path) as child:
         child.expect(r"In \[\d+\]: ")
         child.sendline("print('x is', x + 1)")
         child.expect("x is 42\r\n")
         child.expect(r"In \[\d+\]: ")
-        child.sendline("exit")
-        child.expect(pexpect.EOF)
-    finally:
-        child.close(force=True)
     assert rc[0].apply_sync(lambda: x + 1) == 42  # noqa: F821

@@ -6,7 +6,7 @@ import sys
 
 import nbformat
 import pytest
-from support import BIN
+from support import BIN, console
 
 CELLS = [
     "import os, sys\nprint('hello')\nprint('careful', file=sys.stderr)",
@@ -137,16 +137,7 @@ def test_jupyter_execute(path):
 
 def test_jupyter_console(watch, tmp_path):
     """The console on a terminal of its own: a value, a print, input(), and out again."""
-    import pexpect
-
-    child = pexpect.spawn(
-        str(BIN / "jupyter"),
-        ["console", "--kernel", "pxkernel", "--ZMQTerminalInteractiveShell.simple_prompt=True"],
-        env={**os.environ, "TERM": "dumb", "COLUMNS": "100"},
-        encoding="utf-8",
-        timeout=60,
-    )
-    try:
+    with console("--kernel", "pxkernel") as child:
         child.expect(r"In \[1\]: ")
         child.sendline("6 * 7")
         child.expect(r"42")
@@ -161,10 +152,6 @@ def test_jupyter_console(watch, tmp_path):
         child.sendline("name.upper()")
         child.expect("ME")
         child.expect(r"In \[5\]: ")
-        child.sendline("exit")
-        child.expect(pexpect.EOF)
-    finally:
-        child.close(force=True)
 
 
 def test_from_another_environment_s_jupyter(watch, tmp_path):
