@@ -65,7 +65,7 @@ bench: build $(PEERS)/.px-peers ## side by side with ipykernel, xeus-python, ipy
 soak: build $(VENV)/.px-test ## the long forms, then the end-to-end tests for SOAK_MINUTES (10)
 	@tools/soak.sh $(bin) $(or $(SOAK_MINUTES),10)
 
-dev: $(VENV)/.px-deps ## .venv runs this source tree; the C parts after each `cmake --build build/dev`
+dev: $(VENV)/.px-test ## .venv runs this source tree; the C parts after each `cmake --build build/dev`
 	@tools/dev-links.sh $(VENV)
 	$(CMAKE) -S . -B build/dev -G Ninja -DPX_IN_TREE=ON -DPX_VENV=$(abspath $(VENV)) \
 	    -DPython3_EXECUTABLE=$(bin)/python

@@ -172,7 +172,8 @@ def test_killed(scene, who, state, operation):
     if who == "controller":
         assert wait_gone(everything, 2) == []
     elif operation != "stop":
-        assert here.status()["error"]["fix"], "it says what to do next"
+        # A start answers status before the death is known; what is known says what to do next.
+        assert wait_for(lambda: here.status()["error"], "the death is known")["fix"]
         assert pxcluster("restart")["ready"] == 2
         with Client() as after:
             assert after[:].apply_sync(len, b"abc") == [3, 3]

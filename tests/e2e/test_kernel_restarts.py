@@ -49,6 +49,14 @@ def test_warm_restarts_with_an_instant_cell(watch, new_kernel, monkeypatch):
     wait_for(lambda: not list(watch.run.glob(".keep-*")), "the keeper ends")
 
 
+def connected(file):
+    """A client without the thread that asks the heartbeat: hundreds of those use up all files."""
+    client = BlockingKernelClient(connection_file=str(file))
+    client.load_connection_file()
+    client.start_channels(hb=False)
+    return client
+
+
 @pytest.mark.timeout(3600)
 def test_many_at_once(watch, monkeypatch, tmp_path):
     """Not one by one: all are there before the first is ready. They agree on one keeper."""
@@ -60,9 +68,7 @@ def test_many_at_once(watch, monkeypatch, tmp_path):
     try:
         for number, file in enumerate(files):
             wait_for(lambda file=file: file.exists() and json.loads(file.read_text()), "file", 300)
-            client = BlockingKernelClient(connection_file=str(file))
-            client.load_connection_file()
-            client.start_channels()
+            client = connected(file)
             try:
                 reply = client.execute_interactive(f"assert {number} == {number}", timeout=300)
                 assert reply["content"]["status"] == "ok"
@@ -71,9 +77,7 @@ def test_many_at_once(watch, monkeypatch, tmp_path):
         keepers = [pid for pid in marked(watch.mark) if "--keeper" in command_line(pid)]
         assert len(keepers) == 1
         for file in files:
-            client = BlockingKernelClient(connection_file=str(file))
-            client.load_connection_file()
-            client.start_channels()
+            client = connected(file)
             client.shutdown()
             client.control_channel.get_msg(timeout=300)
             client.stop_channels()
