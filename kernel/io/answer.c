@@ -101,8 +101,31 @@ static void answer_kernel_info(px_io *io, px_buf *out)
     (void)pthread_mutex_unlock(&io->info_lock);
 }
 
+typedef struct px_asked {
+    const px_parent *running;
+    pthread_t main;
+} px_asked;
+
+// asked_beside tells if a question is that of a thread which the running cell has started.
+static bool asked_beside(const void *context, const px_question *question)
+{
+    const px_asked *asked = context;
+    return question->parent == asked->running && !pthread_equal(question->asker, asked->main);
+}
+
+static void interrupt_questions(px_kernel *kernel)
+{
+    px_parent *running = px_interrupt_running(&kernel->interrupt);
+    if (running != NULL) {
+        const px_asked asked = {.running = running, .main = kernel->interrupt.main};
+        px_questions_interrupt(&kernel->questions, asked_beside, &asked);
+        px_parent_unref(running);
+    }
+}
+
 static void answer_interrupt(px_io *io, px_buf *out)
 {
+    interrupt_questions(io->kernel);
     px_err err = px_interrupt_send(&io->kernel->interrupt, true);
     // The system may have chosen another thread of the user's for a signal to the group: then the
     // loop of px-main sleeps on, unless it has a letter.

@@ -17,6 +17,7 @@ px_err px_question_open(px_questions *questions, px_question *question)
     PX_TRY(px_mailbox_init(&question->answer));
     question->next = NULL;
     question->answered = false;
+    question->asker = pthread_self();
     (void)pthread_mutex_lock(&questions->lock);
     px_question **at = &questions->first;
     while (*at != NULL) {
@@ -25,6 +26,13 @@ px_err px_question_open(px_questions *questions, px_question *question)
     *at = question;
     (void)pthread_mutex_unlock(&questions->lock);
     return PX_OK;
+}
+
+px_request *px_question_take(px_question *question)
+{
+    px_letter *letter = px_mailbox_take_one(&question->answer);
+    bool answer = letter != NULL && letter != &question->interrupt;
+    return answer ? PX_CONTAINER(letter, px_request, letter) : NULL;
 }
 
 void px_question_close(px_questions *questions, px_question *question)
@@ -36,10 +44,7 @@ void px_question_close(px_questions *questions, px_question *question)
     }
     *at = question->next;
     (void)pthread_mutex_unlock(&questions->lock);
-    px_letter *letter = px_mailbox_take_one(&question->answer);
-    if (letter != NULL) {
-        px_request_free(PX_CONTAINER(letter, px_request, letter));
-    }
+    px_request_free(px_question_take(question));
     px_mailbox_done(&question->answer);
 }
 
@@ -99,4 +104,16 @@ void px_questions_answer(px_questions *questions, px_request *reply)
     if (question == NULL) {
         px_request_free(reply);
     }
+}
+
+void px_questions_interrupt(px_questions *questions, px_question_match *match, const void *context)
+{
+    (void)pthread_mutex_lock(&questions->lock);
+    for (px_question *at = questions->first; at != NULL; at = at->next) {
+        if (!at->answered && match(context, at)) {
+            at->answered = true;
+            px_mailbox_post(&at->answer, &at->interrupt);
+        }
+    }
+    (void)pthread_mutex_unlock(&questions->lock);
 }

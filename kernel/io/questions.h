@@ -21,7 +21,9 @@ typedef struct px_question {
     const px_parent *parent;     // borrowed: whose client is asked
     char msg_id[PX_MSG_ID_SIZE]; // of the input_request
     bool answered;               // under the lock of the list
-    px_mailbox answer;           // px_request, one; its asker reads
+    px_mailbox answer;           // px_request, one, or `interrupt`; its asker reads
+    pthread_t asker;
+    px_letter interrupt;
 } px_question;
 
 // px_questions is the list of them, the oldest first. Any thread.
@@ -32,13 +34,21 @@ typedef struct px_questions {
 
 px_err px_questions_init(px_questions *questions);
 
-// px_question_open adds a question with msg_id and parent set, before its message is sent.
+// px_question_open adds a question of this thread with msg_id and parent set, before its message is
+// sent.
 px_err px_question_open(px_questions *questions, px_question *question);
+// px_question_take gives the answer, once `answer` is readable; NULL: the asker is interrupted.
+px_request *px_question_take(px_question *question);
 // px_question_close takes it off again; an answer that nobody took is dropped.
 void px_question_close(px_questions *questions, px_question *question);
 
 // px_questions_answer gives an input_reply to the question that it answers, and drops it when there
 // is none. Takes reply.
 void px_questions_answer(px_questions *questions, px_request *reply);
+
+// px_questions_interrupt ends the waits for which match is true; no answer is taken for them any
+// more. match is called under the lock. For the main thread, whose waits a signal ends, not needed.
+typedef bool px_question_match(const void *context, const px_question *question);
+void px_questions_interrupt(px_questions *questions, px_question_match *match, const void *context);
 
 #endif

@@ -24,7 +24,7 @@ from pxkernel.execute import Execution, InputSwap, bad_request
 from pxkernel.jsonpack import dumps
 from pxkernel.kernelface import KernelFace
 from pxkernel.loop import MainLoop
-from pxkernel.perthread import PerThread
+from pxkernel.perthread import PerThread, nothing
 
 SHELL_TYPES = (
     "execute_request",
@@ -143,7 +143,7 @@ class IPythonKernel(KernelFace, Kernel):
     stop_on_error_timeout = 0.0
     _supports_kernel_subshells = True
     _aborting = False
-    _allow_stdin = PerThread(bool)
+    _stdin_allowed = PerThread(nothing)
 
     def __init__(self, shell: Any) -> None:
         Kernel._instance = self
@@ -359,6 +359,16 @@ class IPythonKernel(KernelFace, Kernel):
         self._allow_stdin = allow_stdin
         return self._input_swap.begin()
 
+    @property
+    def _allow_stdin(self) -> bool:
+        """Whether ``input()`` may ask: in a thread of a cell's own, when the cell may."""
+        allowed = self._stdin_allowed
+        return self._asked_by_client() if allowed is None else allowed
+
+    @_allow_stdin.setter
+    def _allow_stdin(self, allowed: bool) -> None:
+        self._stdin_allowed = allowed
+
     def raw_input(self, prompt: Any = "") -> str:
         """``input()`` of a cell."""
         return self._input_request(str(prompt), password=False)
@@ -393,7 +403,7 @@ class IPythonKernel(KernelFace, Kernel):
         return _kernel.input_request(prompt, password, messages.to_parent(parent))
 
     def _asked_by_client(self) -> bool:
-        """On an engine: whether the client of this request answers questions."""
+        """Whether the client of this thread's request answers questions."""
         parent = messages.get_parent()
         return bool(
             parent.get("content", {}).get("allow_stdin") or parent.get("metadata", {}).get("stdin")

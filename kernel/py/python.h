@@ -171,6 +171,9 @@ void px_py_subshell_enter(px_kernel *kernel, px_shell *shell, bool cell);
 void px_py_subshell_leave(px_kernel *kernel, px_shell *shell);
 // px_py_subshell_window opens or closes the window; -1 with KeyboardInterrupt when one came before.
 int px_py_subshell_window(px_shell *shell, bool open);
+// px_py_shell_absorb takes away the exception of an interrupt that was set in this thread and has
+// not arrived: for who raises it himself.
+void px_py_shell_absorb(void);
 // px_py_subshells_interrupt interrupts what runs in subshells. Main thread.
 void px_py_subshells_interrupt(px_kernel *kernel);
 // px_py_subshells_settle has threads of subshells begin, and waits for those that end, if there are

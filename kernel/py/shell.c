@@ -76,10 +76,17 @@ void px_py_shell_ended(px_kernel *kernel, px_shell *shell)
 
 // --- interrupts ---------------------------------------------------------------------------------
 
+static bool asks_there(const void *context, const px_question *question)
+{
+    const px_shell *shell = context;
+    return (unsigned long)question->asker == shell->thread;
+}
+
 static void raise_in(px_shell *shell, PyObject *error)
 {
     shell->raised = true;
     (void)PyThreadState_SetAsyncExc(shell->thread, error); // 0: the thread is gone
+    px_questions_interrupt(&px_kernel_current->questions, asks_there, shell);
 }
 
 // absorb takes away what was raised in this thread and has not arrived. It has to arrive: Python
@@ -99,6 +106,13 @@ static void absorb(px_shell *shell)
     PX_AUTO_PY PyObject *done = nothing != NULL ? PyObject_CallNoArgs(nothing) : NULL;
     if (done == NULL) {
         PyErr_Clear();
+    }
+}
+
+void px_py_shell_absorb(void)
+{
+    if (here != NULL) {
+        absorb(here);
     }
 }
 

@@ -2,7 +2,8 @@
 // signal can end.
 //
 // The wait is ppoll() on the mailbox where px-io puts the answer (io/questions.h), without the GIL;
-// a condition variable would not return on Ctrl-C.
+// a condition variable would not return on Ctrl-C. A signal ends a wait of the main thread only;
+// others get a letter that says so.
 
 #include "py/python.h"
 
@@ -83,8 +84,12 @@ static PyObject *wait_value(px_question *question)
         }
         return NULL;
     }
-    px_letter *letter = px_mailbox_take_one(&question->answer);
-    px_request *answer = PX_CONTAINER(letter, px_request, letter);
+    px_request *answer = px_question_take(question);
+    if (answer == NULL) {
+        px_py_shell_absorb();
+        PyErr_SetString(PyExc_KeyboardInterrupt, "Interrupted by user");
+        return NULL;
+    }
     PyObject *value = value_of(answer);
     px_request_free(answer);
     return value;

@@ -381,6 +381,57 @@ def test_an_interrupt_stops_a_cell_in_a_subshell(front, code):
     assert front.run("print('main')") == "main\n"
 
 
+@pytest.mark.parametrize("code", ["", "import asyncio\nawait asyncio.sleep(0)\n"])
+def test_an_interrupt_ends_a_question_of_a_subshell_once(front, code):
+    subshell = front.create()
+    code += (
+        "try:\n    input('?')\nexcept KeyboardInterrupt as e:\n    why = str(e)\n"
+        "for _ in range(10000): pass\nprint(why)"
+    )
+    request = front.execute(code, subshell, allow_stdin=True)
+    late = front.client.get_stdin_msg(timeout=60)
+    assert front.control("interrupt_request") == {"status": "ok"}
+    assert front.text(request) == "Interrupted by user\n"
+    (reply,) = front.replies(request)
+    assert reply["content"]["status"] == "ok"
+    answer = {"value": "too late", "status": "ok"}
+    front.client.stdin_channel.send(
+        front.client.session.msg("input_reply", answer, parent=late["header"])
+    )
+    assert front.run("print('and on')", subshell) == "and on\n"
+
+
+ASKING = """
+import threading
+why = []
+def ask():
+    try:
+        why.append(input('? '))
+    except BaseException as e:
+        why.append(repr(e))
+thread = threading.Thread(target=ask)
+thread.start()
+"""
+
+
+def test_a_thread_of_a_cell_asks_as_the_cell_may(front):
+    request = front.execute(ASKING + "thread.join()\nprint(*why)", allow_stdin=True)
+    assert front.client.get_stdin_msg(timeout=60)["parent_header"]["msg_id"] == request
+    front.client.input("Ada")
+    assert front.text(request) == "Ada\n"
+    front.replies(request)
+    assert "StdinNotImplementedError" in front.run(ASKING + "thread.join()\nprint(*why)")
+
+
+def test_an_interrupt_of_the_main_cell_ends_the_questions_of_its_threads(front):
+    request = front.execute(ASKING + "thread.join()", allow_stdin=True)
+    front.client.get_stdin_msg(timeout=60)
+    front.control("interrupt_request")
+    (reply,) = front.replies(request)
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert front.run("thread.join()\nprint(*why)") == "KeyboardInterrupt('Interrupted by user')\n"
+
+
 def test_an_interrupt_stops_an_async_cell_that_computes_before_its_loop_comes_to_cancel(
     front, tmp_path
 ):

@@ -2,6 +2,7 @@
 #include "io/questions.h"
 #include "unit.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,6 +121,37 @@ START_TEST(test_questions__get_nothing_that_is_late_or_for_nobody)
 }
 END_TEST
 
+static bool is_that(const void *context, const px_question *question)
+{
+    return question == context;
+}
+
+START_TEST(test_questions__that_are_interrupted_take_no_answer_and_the_others_theirs)
+{
+    px_question one, other;
+    px_parent *parent = parent_of("a");
+    ok(px_questions_init(&all));
+    begin(&one, parent, "s_1_1");
+    begin(&other, parent, "s_1_2");
+    px_questions_interrupt(&all, is_that, &one);
+    px_questions_interrupt(&all, is_that, &one); // it was already
+    answer("a", "{}", "for the other");
+    ck_assert_int_eq(poll(&(struct pollfd){.fd = px_mailbox_fd(&one.answer), .events = POLLIN}, 1, 0),
+                     1);
+    ck_assert_ptr_null(px_question_take(&one));
+    expect_answer(&other, "for the other");
+    px_question_close(&all, &one);
+    px_questions_interrupt(&all, is_that, &other); // it has its answer
+    ck_assert_ptr_null(px_mailbox_take_one(&other.answer));
+    px_question_close(&all, &other);
+    begin(&one, parent, "s_1_3");
+    px_questions_interrupt(&all, is_that, &one);
+    px_question_close(&all, &one); // before its asker has looked
+    px_parent_unref(parent);
+}
+END_TEST
+
 UNIT_MAIN("kernel_questions", test_questions__get_the_answers_that_name_them_in_any_order,
           test_questions__are_answered_in_their_order_by_who_names_none,
-          test_questions__get_nothing_that_is_late_or_for_nobody)
+          test_questions__get_nothing_that_is_late_or_for_nobody,
+          test_questions__that_are_interrupted_take_no_answer_and_the_others_theirs)
