@@ -99,6 +99,7 @@ struct px_task {
     bool shown;   // something went to the notebook
     bool lost;    // an engine of several died, or left, and owes its part for ever
     bool notify;  // call client->hooks.task_done when done
+    bool listens; // call client->hooks.task_asks when an engine asks something
     int done_fd;  // eventfd, readable when done; -1: nobody asked
     px_bulk bulk; // segments that targets have yet to map
     px_live *live_first, *live_last;
@@ -110,8 +111,11 @@ struct px_task {
 
 // px_client_hooks: task_done is called once for a task with `notify`, by whichever thread filled
 // its last slot, without locks and without the GIL; the reference it gets is the callee's.
+// task_asks is called for a task with `listens` when an engine asks something, before task_done, by
+// whichever thread reads, with the lock: it must not call back. Its reference is the callee's too.
 typedef struct px_client_hooks {
     void (*task_done)(px_task *task);
+    void (*task_asks)(px_task *task);
 } px_client_hooks;
 
 // px_interrupted is asked when a signal ended a wait: true gives up with PX_EINTR. It may take the
@@ -256,6 +260,9 @@ px_slot_state px_task_status(px_task *task, uint32_t slot);
 px_err px_task_done_fd(px_task *task, int *ret_fd);
 // px_task_notify arms task_done with owner; false when the task is done already (nothing is armed).
 bool px_task_notify(px_task *task, void *owner);
+// px_task_listen arms task_asks, for a task that task_done is armed for; it is called at once when
+// something was asked already.
+void px_task_listen(px_task *task);
 // px_task_take removes the oldest output that nobody has taken; free it with px_live_free.
 px_live *px_task_take(px_task *task);
 void px_live_free(px_live *live);

@@ -104,6 +104,26 @@ static void take_prompt(px_question *question)
     }
 }
 
+// call_listener says that something is asked to who listens instead of waiting. lock held.
+static void call_listener(px_task *task)
+{
+    if (task->listens) {
+        task->refs++;
+        task->client->hooks->task_asks(task);
+    }
+}
+
+void px_task_listen(px_task *task)
+{
+    const px_want want = {.task = task, .slot = PX_WANT_ALL, .asks = PX_ASKS_OWN};
+    px_task_lock(task);
+    task->listens = true;
+    if (px__asked(task->client, &want)) {
+        call_listener(task);
+    }
+    px_task_unlock(task);
+}
+
 void px__question_came(px_client *client, px_task *task, uint32_t slot, const px_route *route,
                        px_message *message)
 {
@@ -128,6 +148,7 @@ void px__question_came(px_client *client, px_task *task, uint32_t slot, const px
         *at = question;
         wanted = true;
         px__wake_asking(client, task);
+        call_listener(task);
     }
     (void)pthread_mutex_unlock(&client->lock);
     if (!wanted) {

@@ -165,6 +165,12 @@ class Task:
         """True when outputs went to the notebook through the capsule."""
     def add_done_callback(self, callback: Callable[[Task], None]) -> None:
         """Called once when all slots are filled: at once when they are, else by a thread for it."""
+    def listen(self, listener: Callable[[Task], None]) -> None:
+        """Have ``listener`` called, by that thread, whenever an engine asks something, if the task
+        is not done; for who does not block in a wait. It must not wait. The last one counts."""
+    def answer(self) -> None:
+        """Put what the task's engines have asked to ``pxparallel.asking.ask``, until all is
+        answered. KeyboardInterrupt; what is open then is asked again by who waits next."""
     def fileno(self) -> int:
         """An eventfd that becomes readable when the task is done (for asyncio)."""
     def abandon(self) -> None:

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any
 
 from . import _remote as remote
-from . import error
+from . import asking, error
 from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_metadata
 
 _MIXED_SECONDS = 0.05
@@ -650,7 +650,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def _condition(self) -> threading.Condition:
         """Future's lock; whoever takes it wants to be told, so we listen from now on."""
         if self._lock is None:
-            self._waiters: list[Any] = []
+            self._waiters: list[Any] = _Waiters(self._tasks)
             self._done_callbacks: list[Any] = []
             self._lock = threading.Condition()
             left = [len(self._tasks)]
@@ -696,6 +696,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def __await__(self) -> Any:
         import asyncio
 
+        asking.listen(self._tasks)
         return asyncio.wrap_future(self).__await__()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -728,7 +729,21 @@ async def answered(part: AsyncResult) -> None:
     """Wait in asyncio until the answer is here, whatever it is."""
     import asyncio
 
+    asking.listen(part._tasks)
     await asyncio.wait([asyncio.wrap_future(part)])
+
+
+class _Waiters(list[Any]):
+    """A Future's list of those who wait for it with ``concurrent.futures.wait``."""
+
+    def __init__(self, tasks: Sequence[Any]) -> None:
+        super().__init__()
+        self._tasks = tasks
+
+    def append(self, waiter: Any) -> None:
+        """One more waits: what engines ask meanwhile is put to a person as in any other wait."""
+        super().append(waiter)
+        asking.listen(self._tasks)
 
 
 def _msg_id(task: Any, index: int) -> str:

@@ -1,4 +1,4 @@
-// callbacks.c: thread px-done, which calls what add_done_callback was given.
+// callbacks.c: thread px-done, which calls what add_done_callback and listen were given.
 //
 // Slots are filled by threads that must never wait for the GIL (px-client) or that are about
 // to return to their caller (a waiting thread). So callbacks have a thread of their own; it starts
@@ -13,8 +13,14 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
 
-enum { LETTER_DONE, LETTER_STOP };
+enum { LETTER_DONE, LETTER_ASKS, LETTER_STOP };
+
+typedef struct px_asks_letter {
+    px_letter letter;
+    px_task *task;
+} px_asks_letter;
 
 static px_mailbox box = {.fd = -1};
 static pthread_t thread;
@@ -25,6 +31,32 @@ void px_callbacks_hook(px_task *task)
 {
     task->letter.kind = LETTER_DONE;
     px_mailbox_post(&box, &task->letter);
+}
+
+void px_listeners_hook(px_task *task)
+{
+    px_asks_letter *asks = calloc(1, sizeof *asks);
+    if (asks == NULL) {
+        task->refs--; // whoever waits for the task answers
+        return;
+    }
+    asks->letter.kind = LETTER_ASKS;
+    asks->task = task;
+    px_mailbox_post(&box, &asks->letter);
+}
+
+static void call_listener(px_asks_letter *asks)
+{
+    px_task_object *self = asks->task->owner; // lives until the letter that the task is done
+    PyObject *result = self->listener != NULL
+                           ? PyObject_CallOneArg(self->listener, (PyObject *)self)
+                           : Py_NewRef(Py_None);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(self->listener);
+    }
+    Py_XDECREF(result);
+    px_task_unref(asks->task);
+    free(asks);
 }
 
 static void call_all(px_task *task)
@@ -42,6 +74,7 @@ static void call_all(px_task *task)
         Py_XDECREF(result);
     }
     Py_XDECREF(callbacks);
+    Py_CLEAR(self->listener);
     Py_DECREF(self); // the reference that px_task_notify was armed with
     px_task_unref(task);
 }
@@ -56,6 +89,8 @@ static bool serve_box(void)
         px_letter *next = letter->next;
         if (letter->kind == LETTER_STOP) {
             goes_on = false;
+        } else if (letter->kind == LETTER_ASKS) {
+            call_listener(PX_CONTAINER(letter, px_asks_letter, letter));
         } else {
             call_all(PX_CONTAINER(letter, px_task, letter));
         }

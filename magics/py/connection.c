@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const px_client_hooks hooks = {.task_done = px_callbacks_hook};
+static const px_client_hooks hooks = {.task_done = px_callbacks_hook,
+                                      .task_asks = px_listeners_hook};
 
 static bool ask_signals(void *context)
 {

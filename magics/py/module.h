@@ -30,6 +30,7 @@ typedef struct px_task_object {
     px_task *task;
     PyObject *connection; // keeps the connection open
     PyObject *callbacks;  // list, or NULL
+    PyObject *listener;   // called when an engine asks something, or NULL
 } px_task_object;
 
 extern PyType_Spec px_connection_spec;
@@ -77,8 +78,9 @@ void px_buffers_release(void);
 int px_callbacks_arm(void);
 // px_callbacks_stop runs what waits and ends the thread.
 void px_callbacks_stop(void);
-// px_callbacks_hook is px_client_hooks.task_done. No GIL.
+// px_callbacks_hook is px_client_hooks.task_done, px_listeners_hook task_asks. No GIL.
 void px_callbacks_hook(px_task *task);
+void px_listeners_hook(px_task *task);
 
 PyObject *px_cluster_root_python(PyObject *module, PyObject *unused);
 PyObject *px_cluster_names_python(PyObject *module, PyObject *unused);

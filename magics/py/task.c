@@ -15,6 +15,7 @@ PyObject *px_task_wrap(px_module *module, px_task *task, PyObject *connection)
     self->task = task;
     self->connection = Py_NewRef(connection);
     self->callbacks = NULL;
+    self->listener = NULL;
     return (PyObject *)self;
 }
 
@@ -24,6 +25,7 @@ static void task_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     px_task_unref(self->task);
     Py_XDECREF(self->callbacks);
+    Py_XDECREF(self->listener);
     Py_DECREF(self->connection);
     PyObject_Free(object);
     Py_DECREF(type);
@@ -397,6 +399,25 @@ static PyObject *task_shown(PyObject *object, PyObject *unused)
     return PyBool_FromLong(shown);
 }
 
+// arm has px-done told of self's end, and keeps self until then: 1, or 0 when it is done already.
+// -1 with an exception.
+static int arm(px_task_object *self)
+{
+    if (self->callbacks != NULL) {
+        return 1;
+    }
+    if (px_callbacks_arm() != 0 || (self->callbacks = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    Py_INCREF(self); // for who calls it; it needs the GIL, which we have
+    if (!px_task_notify(self->task, self)) {
+        Py_CLEAR(self->callbacks);
+        Py_DECREF(self);
+        return 0;
+    }
+    return 1;
+}
+
 static PyObject *task_add_done_callback(PyObject *object, PyObject *callback)
 {
     px_task_object *self = (px_task_object *)(void *)object;
@@ -404,22 +425,40 @@ static PyObject *task_add_done_callback(PyObject *object, PyObject *callback)
         PyErr_SetString(PyExc_TypeError, "a callback must be callable");
         return NULL;
     }
-    if (px_callbacks_arm() != 0) {
+    int armed = arm(self);
+    if (armed < 0 || (armed > 0 && PyList_Append(self->callbacks, callback) != 0)) {
         return NULL;
     }
-    bool first = self->callbacks == NULL;
-    if (first) {
-        self->callbacks = PyList_New(0);
-    }
-    if (self->callbacks == NULL || PyList_Append(self->callbacks, callback) != 0) {
+    return armed > 0 ? Py_NewRef(Py_None) : PyObject_CallOneArg(callback, object);
+}
+
+static PyObject *task_listen(PyObject *object, PyObject *listener)
+{
+    px_task_object *self = (px_task_object *)(void *)object;
+    if (!PyCallable_Check(listener)) {
+        PyErr_SetString(PyExc_TypeError, "a listener must be callable");
         return NULL;
     }
-    if (first) {
-        Py_INCREF(self); // for who calls it; it needs the GIL, which we have
-        if (!px_task_notify(self->task, self)) {
-            Py_CLEAR(self->callbacks);
-            Py_DECREF(self);
-            return PyObject_CallOneArg(callback, object);
+    int armed = arm(self);
+    if (armed < 0) {
+        return NULL;
+    }
+    if (armed > 0) {
+        Py_XSETREF(self->listener, Py_NewRef(listener));
+        px_task_listen(self->task);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *task_answer(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    px_task *task = task_of(object);
+    const px_want want = {.task = task, .slot = PX_WANT_ALL, .asks = PX_ASKS_OWN};
+    px_question *question = NULL;
+    while ((question = px_client_question(task->client, &want)) != NULL) {
+        if (px_ask_python(task->client, question) < 0) {
+            return NULL;
         }
     }
     Py_RETURN_NONE;
@@ -546,6 +585,8 @@ static PyMethodDef task_methods[] = {
     {"take_output", task_take_output, METH_NOARGS, "Outputs not yet taken, in order."},
     {"shown", task_shown, METH_NOARGS, "True when outputs went to the notebook."},
     {"add_done_callback", task_add_done_callback, METH_O, "Call when all slots are filled."},
+    {"listen", task_listen, METH_O, "Call when an engine asks something."},
+    {"answer", task_answer, METH_NOARGS, "Answer what engines have asked so far."},
     {"fileno", task_fileno, METH_NOARGS, "A descriptor that is readable when done."},
     {"abandon", task_abandon, METH_NOARGS, "Forget the task."},
     {NULL, NULL, 0, NULL},

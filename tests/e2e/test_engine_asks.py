@@ -74,6 +74,65 @@ def test_every_blocking_wait_asks(cluster, told):
     assert told[:2] == ["[stdin:0] a? ", "[stdin:1] b? "]
 
 
+async def iterate(result):
+    return [value async for value in result]
+
+
+def test_waits_that_block_no_thread_ask_too(cluster, told):
+    import asyncio
+    from concurrent.futures import as_completed, wait
+
+    async def awaits(result):
+        return await result
+
+    cluster(2)
+    with Client() as rc:
+        assert asyncio.run(awaits(rc[0].apply_async(ask, "a? "))) == "answer 1"
+        assert sorted(asyncio.run(iterate(rc[:].apply_async(ask, "b? ")))) == [
+            "answer 2",
+            "answer 3",
+        ]
+        later = rc[0].apply_async(ask, "c? ")
+        assert wait([later], timeout=60).not_done == set()
+        assert [f.get() for f in as_completed([rc[1].apply_async(ask, "d? ")], 60)] == ["answer 5"]
+        early = rc[0].apply_async(ask, "e? ")
+        later = rc[1].apply_async(ask, "f? ")
+        wait_for(lambda: rc.queue_status()[1]["tasks"] or len(told) == 5, "it may ask")
+        assert asyncio.run(awaits(later)) in ("answer 6", "answer 7")
+        assert early.get(timeout=60) in ("answer 6", "answer 7")
+    assert sorted(prompt.partition("] ")[2][0] for prompt in told) == list("abbcdef")
+
+
+def test_an_awaited_question_stands_in_the_cell_and_the_loop_runs_on(kernel, cluster):
+    cluster(2)
+    kernel.run(CONNECT).ok()
+    asked = []
+    result = kernel.run(
+        "import asyncio\nturns = 0\nasync def tick():\n    global turns\n    while True:\n"
+        "        await asyncio.sleep(0.001); turns += 1\n"
+        "ticking = asyncio.create_task(tick())\n"
+        "def quiet():\n    print('hi')\n    return input('name? ')\n"
+        "names = await view.apply_async(quiet)\nticking.cancel()\nprint(names, turns > 0)",
+        answer=lambda prompt: asked.append(prompt) or f"Ada {prompt[7]}",
+    ).ok()
+    assert "['Ada 0', 'Ada 1'] True" in result.stdout
+    assert sorted(asked) == ["[stdin:0] name? ", "[stdin:1] name? "]
+
+
+def test_an_interrupt_ends_an_awaited_question_and_the_call_that_asked(kernel, cluster):
+    cluster(1)
+    kernel.run(CONNECT).ok()
+    code = "result = rc[0].apply_async(input, 'name? ')\nawait result"
+    request = kernel.send(code, allow_stdin=True)
+    kernel.client.get_stdin_msg(timeout=60)
+    kernel.manager.interrupt_kernel()
+    ended = kernel.collect(request).reply["content"]["ename"]
+    assert ended in ("KeyboardInterrupt", "CancelledError")
+    assert kernel.run("rc[0].apply_sync(int), result.done(), result.successful()").value == (
+        "(0, True, False)"
+    )
+
+
 def test_noblock__the_question_waits_for_who_wants_the_result(kernel, cluster):
     cluster(1)
     kernel.run(CONNECT).ok()

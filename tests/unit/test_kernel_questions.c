@@ -136,8 +136,8 @@ START_TEST(test_questions__that_are_interrupted_take_no_answer_and_the_others_th
     px_questions_interrupt(&all, is_that, &one);
     px_questions_interrupt(&all, is_that, &one); // it was already
     answer("a", "{}", "for the other");
-    ck_assert_int_eq(poll(&(struct pollfd){.fd = px_mailbox_fd(&one.answer), .events = POLLIN}, 1, 0),
-                     1);
+    ck_assert_int_eq(
+        poll(&(struct pollfd){.fd = px_mailbox_fd(&one.answer), .events = POLLIN}, 1, 0), 1);
     ck_assert_ptr_null(px_question_take(&one));
     expect_answer(&other, "for the other");
     px_question_close(&all, &one);
