@@ -226,8 +226,7 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         if not _holds_group(value) or args or options.get("exception_only"):
             from pxkernel import tracebacks
 
-            cells = self.compile._filename_map
-            with tracebacks.known_cells([f for f in tracebacks.files_of(trace) if f in cells]):
+            with tracebacks.known_files(trace, self.compile._filename_map):
                 return super().showtraceback(exc_tuple, *args, **options)
         while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
             ("IPython.core", "pxkernel.")

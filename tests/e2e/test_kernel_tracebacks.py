@@ -80,3 +80,27 @@ def test_inspect_is_told_of_cells_only_while_a_traceback_is_made(kernel):
         """
     value = kernel.run(dedent(code)).value
     assert value == "([], '__main__', 'def f(): 1 / 0\\n')"
+
+
+def test_modules_are_not_searched_for_the_files_of_frames(kernel):
+    kernel.run("import inspect, json\ninspect.modulesbyfile.clear()")
+    failed = kernel.run("inspect._filesbymodname.clear()\njson.loads('x')")
+    assert "json/decoder.py" in "".join(failed.reply["content"]["traceback"])
+    assert kernel.run("inspect._filesbymodname, inspect.modulesbyfile").value == "({}, {})"
+
+
+def test_the_colours_of_a_theme_are_worked_out_once(kernel):
+    kernel.run("1/0", store_history=False)  # loads what works them out
+    first = kernel.run("1/0", store_history=False).reply["content"]["traceback"]
+    kernel.run(
+        "from pygments.formatters.terminal256 import Terminal256Formatter as Formatter\n"
+        "looked, nearest = [], Formatter._closest_color\n"
+        "Formatter._closest_color = lambda *a: looked.append(a) or nearest(*a)",
+        store_history=False,
+    ).ok()
+    again = kernel.run("1/0", store_history=False).reply["content"]["traceback"]
+    assert again == first
+    assert kernel.run("len(looked)", store_history=False).value == "0"
+    kernel.run("%colors linux", store_history=False).ok()
+    other = kernel.run("1/0", store_history=False).reply["content"]["traceback"]
+    assert other != first
