@@ -117,6 +117,15 @@ px_err px_interrupt_send(px_interrupt *interrupt, bool group)
     return err;
 }
 
+void px_interrupt_again(px_interrupt *interrupt)
+{
+    (void)pthread_mutex_lock(&interrupt->lock);
+    if (interrupt->busy && interrupt->sent) {
+        (void)send_signal(interrupt, false); // as before, when there was no error
+    }
+    (void)pthread_mutex_unlock(&interrupt->lock);
+}
+
 px_err px_interrupt_send_to(px_interrupt *interrupt, px_match *match, void *context)
 {
     px_err err = PX_ENOENT;

@@ -48,6 +48,10 @@ px_err px_interrupt_send(px_interrupt *interrupt, bool group);
 // px_interrupt_send_to interrupts what runs if it is the request meant. PX_ENOENT when it is not.
 // Any thread.
 px_err px_interrupt_send_to(px_interrupt *interrupt, px_match *match, void *context);
+// px_interrupt_again sends the signal once more to what runs, if it was sent to it before: for one
+// that came between Python's last look and its wait. Harmless when Python has not come by since: it
+// counts no signals.
+void px_interrupt_again(px_interrupt *interrupt);
 // px_interrupt_early has SIGINT do nothing until Python has its own handler: a signal does not tell
 // when it was sent, so it cannot be kept for a request as interrupt_request is. px-main, once,
 // before Python.

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PX_STUCK_AGAIN (50 * PX_NS_PER_MS)
 #define PX_STUCK_AFTER (2 * PX_NS_PER_S)
 #define PX_STUCK_PLACE (300 * PX_NS_PER_MS) // for the traceback
 #define PX_STUCK_TEXT 65536                 // bytes of it
@@ -90,6 +91,7 @@ static void forget(px_stuck *stuck)
 {
     px_parent_unref(stuck->cell);
     stuck->cell = NULL;
+    stuck->again = false;
     stuck->asked = false;
     stuck->told = false;
 }
@@ -167,6 +169,12 @@ static void due(void *context, px_ns now)
         forget(stuck);
         return;
     }
+    if (!stuck->again) {
+        stuck->again = true;
+        px_interrupt_again(&io->kernel->interrupt);
+        px_timer_set(stuck->timer, now + PX_STUCK_AFTER - PX_STUCK_AGAIN);
+        return;
+    }
     int signum = atomic_load(&stuck->signal);
     if (!stuck->asked && signum != 0 && pthread_kill(io->kernel->interrupt.main, signum) == 0) {
         stuck->asked = true;
@@ -213,7 +221,7 @@ void px_stuck_watch(px_io *io)
     stuck->place.size = 0;
     stuck->question++;
     if (ask(stuck->question)) {
-        px_timer_set(stuck->timer, px_now() + PX_STUCK_AFTER);
+        px_timer_set(stuck->timer, px_now() + PX_STUCK_AGAIN);
     } else {
         forget(stuck);
     }

@@ -1,5 +1,6 @@
-// stuck.h: an interrupt that does not act, because Python sits in a C function that never looks for
-// signals. The user is told so after two seconds, and where.
+// stuck.h: an interrupt that does not act. The signal may have come just before Python's main
+// thread went to sleep in a system call: it is sent once more. Or Python sits in a C function that
+// never looks for signals: the user is told so after two seconds, and where.
 #ifndef PX_KERNEL_STUCK_H
 #define PX_KERNEL_STUCK_H
 
@@ -23,6 +24,7 @@ typedef struct px_stuck {
     atomic_int signal; // makes it write where it is, whatever it is doing; 0: nothing does
     uint64_t question;
     px_parent *cell; // owned: the request that was interrupted; NULL: none is watched
+    bool again;      // the interrupt was sent a second time
     bool told;       // … and its user was told
     bool asked;      // the signal was sent
     px_timer *timer;

@@ -95,6 +95,8 @@ class Execution:
             **self._identity(shell.run_cell_async),
         )
         task = self.kernel.create_task(self._finish(coroutine, restore))
+        if threading.current_thread() is threading.main_thread():
+            self.kernel.main_loop.hear_signals()
         _kernel.interrupt_async(task.cancel)
         return task
 

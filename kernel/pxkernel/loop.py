@@ -15,6 +15,7 @@ import contextlib
 import contextvars
 import os
 import select
+import signal
 import sys
 import threading
 import time
@@ -70,6 +71,17 @@ class MainLoop:
             loop._thread_id = threading.get_ident()
             asyncio._set_running_loop(loop)
             self._pretending = True
+
+    def hear_signals(self) -> None:
+        """Have signals wake asyncio's loop, if they wake nothing else. One that comes just before
+        the loop goes to sleep, or to another thread, would be seen when it wakes for another
+        reason. In the main thread."""
+        end = getattr(self.asyncio_loop, "_csock", None)  # of the pair that wakes it, asyncio's own
+        if end is None:
+            return  # another kind of loop, which sees to it itself
+        before = signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
+        if before not in (-1, end.fileno()):
+            signal.set_wakeup_fd(before)
 
     def _stop_pretending(self) -> None:
         if self._pretending:

@@ -1,15 +1,16 @@
 // input() and getpass(): a question to the front end that sent the request, and a wait that a
 // signal can end.
 //
-// The wait is ppoll() on the mailbox where px-io puts the answer (io/questions.h), without the GIL;
+// The wait is poll() on the mailbox where px-io puts the answer (io/questions.h), without the GIL;
 // a condition variable would not return on Ctrl-C. A signal ends a wait of the main thread only;
 // others get a letter that says so.
 
 #include "py/python.h"
 
+#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static void ask(px_kernel *kernel, px_parent *parent, const px_question *question, px_slice prompt,
                 bool password)
@@ -32,25 +33,64 @@ static void ask(px_kernel *kernel, px_parent *parent, const px_question *questio
     px_io_post(kernel->io, out);
 }
 
-// wait_readable waits until fd is readable (0) or the handler of a signal raises (-1). Asking for
-// signals and waiting are one step: SIGINT is blocked but while ppoll waits, so that none can come
-// between the two and be slept over.
+// signal_pipe gives the ends of the pipe into which Python's C handler writes while the main thread
+// waits here; NULL if it cannot be made.
+static const int *signal_pipe(void)
+{
+    static int fds[2] = {-1, -1}; // under the GIL
+    return fds[0] >= 0 || pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0 ? fds : NULL;
+}
+
+// set_wakeup has that handler write into fd (-1: nowhere); gives what it was before. An exception
+// that is set stays. Main thread.
+static int set_wakeup(int fd)
+{
+    PyObject *type = NULL;
+    PyObject *error = NULL;
+    PyObject *trace = NULL;
+    PyErr_Fetch(&type, &error, &trace);
+    PX_AUTO_PY PyObject *module = PyImport_ImportModule("_signal");
+    PX_AUTO_PY PyObject *before =
+        module != NULL ? PyObject_CallMethod(module, "set_wakeup_fd", "i", fd) : NULL;
+    long value = before != NULL ? PyLong_AsLong(before) : -1;
+    PyErr_Restore(type, error, trace);
+    return (int)value;
+}
+
+// pass_on empties the pipe into the descriptor that has its place at other times, if there is one.
+static void pass_on(int wake_fd, int before)
+{
+    char numbers[64];
+    ssize_t n;
+    while ((n = read(wake_fd, numbers, sizeof numbers)) > 0) {
+        if (before >= 0) {
+            (void)!write(before, numbers, (size_t)n);
+        }
+    }
+}
+
+// wait_readable waits until fd is readable (0) or the handler of a signal raises (-1). A signal
+// that comes between the look at it and the wait, or that the system gives to another thread,
+// interrupts no poll(): the pipe tells of both.
 static int wait_readable(int fd)
 {
-    struct pollfd item = {.fd = fd, .events = POLLIN};
-    sigset_t held;
-    sigset_t before;
-    int n = 0;
-    (void)sigemptyset(&held);
-    (void)sigaddset(&held, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, &held, &before); // cannot fail with these arguments
-    while (n <= 0 && PyErr_CheckSignals() == 0) {
+    bool main = pthread_equal(pthread_self(), px_kernel_current->interrupt.main);
+    const int *pipe = main ? signal_pipe() : NULL;
+    struct pollfd items[] = {{.fd = fd, .events = POLLIN},
+                             {.fd = pipe != NULL ? pipe[0] : -1, .events = POLLIN}};
+    int before = pipe != NULL ? set_wakeup(pipe[1]) : -1;
+    while (PyErr_CheckSignals() == 0 && items[0].revents == 0) {
         PyThreadState *thread = PyEval_SaveThread();
-        n = ppoll(&item, 1, NULL, &before);
+        (void)poll(items, 2, -1);
         PyEval_RestoreThread(thread);
+        if (items[1].revents != 0) {
+            pass_on(items[1].fd, before);
+        }
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return n > 0 ? 0 : -1;
+    if (pipe != NULL) {
+        (void)set_wakeup(before);
+    }
+    return PyErr_Occurred() != NULL ? -1 : 0;
 }
 
 // value_of gives what was answered, or NULL with EOFError.

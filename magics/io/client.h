@@ -223,9 +223,9 @@ typedef struct px_want {
 
 bool px_client_has(px_client *client, const px_want *want);
 // px_client_wait waits until px_client_has, reading the work link itself if nobody else does.
-// deadline 0: for ever. mask (may be NULL) is the signal mask while it sleeps. PX_ETIMEOUT;
-// PX_EINTR when a signal came. Without the GIL.
-px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, const sigset_t *mask);
+// deadline 0: for ever. PX_ETIMEOUT; PX_EINTR when a signal came to this thread, or wake_fd (-1:
+// none) became readable, which is left to the caller. Without the GIL.
+px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, int wake_fd);
 
 // px_question is an input_request of an engine. Who has taken it has a reference to its task.
 typedef struct px_question {

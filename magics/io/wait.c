@@ -215,7 +215,7 @@ static bool time_left(px_ns deadline, struct timespec *ret_left)
 
 // sleep_until waits for the waiter's eventfd and, for a leader, for the work link.
 static px_err sleep_until(px_client *client, const px_waiter *waiter, bool leads, px_ns deadline,
-                          const sigset_t *mask)
+                          int wake_fd)
 {
     struct timespec left;
     px_ns due = leads ? px__hold_due(client) : 0;
@@ -224,21 +224,32 @@ static px_err sleep_until(px_client *client, const px_waiter *waiter, bool leads
     if (until != 0 && !time_left(until, &left)) {
         return holds ? PX_OK : PX_ETIMEOUT;
     }
-    struct pollfd fds[2] = {{.fd = waiter->fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = waiter->fd, .events = POLLIN},
+                           {.fd = wake_fd, .events = POLLIN}, // -1 is passed over
+                           {.fd = -1, .events = POLLIN}};
     if (leads) {
-        fds[1] = (struct pollfd){.fd = px_link_fd(client->work), .events = POLLIN};
+        fds[2].fd = px_link_fd(client->work);
     }
-    int n = ppoll(fds, leads ? 2 : 1, until != 0 ? &left : NULL, mask);
+    int n = ppoll(fds, leads ? 3 : 2, until != 0 ? &left : NULL, NULL);
     if (n < 0) {
         return errno == EINTR ? PX_EINTR : px_err_from_errno(errno);
     }
+    if (fds[1].revents != 0) {
+        return PX_EINTR;
+    }
     return n == 0 && !holds ? PX_ETIMEOUT : PX_OK;
+}
+
+static bool woken(int wake_fd)
+{
+    struct pollfd fd = {.fd = wake_fd, .events = POLLIN};
+    return wake_fd >= 0 && poll(&fd, 1, 0) > 0;
 }
 
 // take_part is one round of a wait: read what is there if we lead, look, sleep. ret_more tells that
 // the link may hold more that it has read ahead.
 static px_err take_part(px_client *client, px_waiter *waiter, bool leads, px_ns deadline,
-                        const sigset_t *mask, bool *ret_more)
+                        int wake_fd, bool *ret_more)
 {
     px_err read = PX_EAGAIN;
     if (leads && client->work != NULL) {
@@ -257,13 +268,13 @@ static px_err take_part(px_client *client, px_waiter *waiter, bool leads, px_ns 
         return PX_OK;
     }
     if (*ret_more || promoted) {
-        return PX_EAGAIN;
+        return *ret_more && woken(wake_fd) ? PX_EINTR : PX_EAGAIN; // a flood is no sleep
     }
-    px_err err = sleep_until(client, waiter, leads, deadline, mask);
+    px_err err = sleep_until(client, waiter, leads, deadline, wake_fd);
     return err == PX_OK ? PX_EAGAIN : err;
 }
 
-px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, const sigset_t *mask)
+px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, int wake_fd)
 {
     if (atomic_load(&client->keeps)) {
         px__push(client);
@@ -285,7 +296,7 @@ px_err px_client_wait(px_client *client, const px_want *want, px_ns deadline, co
             (void)pthread_mutex_lock(&client->reading);
             reads = true;
         }
-        err = take_part(client, waiter, leads, deadline, mask, &more);
+        err = take_part(client, waiter, leads, deadline, wake_fd, &more);
         (void)pthread_mutex_lock(&client->lock);
     }
     bool done = has(client, want);

@@ -63,7 +63,7 @@ static void stay(px_client *client, px_task *task, uint32_t slot)
 {
     const px_want next = {.task = task, .slot = (int32_t)slot, .asks = PX_ASKS_SLOT};
     Py_BEGIN_ALLOW_THREADS;
-    (void)px_client_wait(client, &next, px_now() + NEXT_QUESTION_NS, NULL);
+    (void)px_client_wait(client, &next, px_now() + NEXT_QUESTION_NS, -1);
     Py_END_ALLOW_THREADS;
 }
 

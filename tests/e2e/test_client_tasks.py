@@ -267,11 +267,22 @@ def test_fileno__wakes_an_event_loop(connect):
     asyncio.run(main())
 
 
-def test_wait__is_broken_by_an_interrupt_and_so_is_the_engine(connect):
+def to_the_process():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def to_another_thread():
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("kill", [to_the_process, to_another_thread])
+@pytest.mark.parametrize("prints", ["", "print('flood')"])
+def test_wait__is_broken_by_an_interrupt_and_so_is_the_engine(connect, kill, prints):
     connection = connect()
-    task = execute(connection, [0, 1], "import time\nwhile True: time.sleep(0.01)")
+    code = f"import time\nwhile True: {prints or 'time.sleep(0.01)'}"
+    task = execute(connection, [0, 1], code)
     wait_for(lambda: _busy(connection), "both engines are busy")
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.1, kill)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         task.wait(60)

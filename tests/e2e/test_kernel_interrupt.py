@@ -80,6 +80,28 @@ def test_interrupts_input(kernel):
     assert kernel.run("1").value == "1"
 
 
+@pytest.mark.parametrize("wait", ["input('? ')", "import asyncio; await asyncio.sleep(60)"])
+def test_interrupts_also_when_the_system_gives_the_signal_to_another_thread(kernel, tmp_path, wait):
+    go = tmp_path / "go"
+    code = f"""
+import os, signal, threading, time
+def take():
+    while not os.path.exists({str(go)!r}):
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=take).start()
+print('runs')
+{wait}
+"""
+    request = kernel.send(code, allow_stdin=True)
+    wait_for_output(kernel, request, "runs")
+    if "input" in wait:
+        kernel.client.get_stdin_msg(timeout=30)
+    go.touch()
+    assert kernel.collect(request).ename in ("KeyboardInterrupt", "CancelledError")
+    assert kernel.run("1").value == "1"
+
+
 def test_idle_kernel_ignores_interrupts(kernel):
     kernel.run("0").ok()  # it has started for certain
     for _ in range(20):

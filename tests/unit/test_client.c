@@ -56,7 +56,7 @@ static px_task *submit(px_client *client, const char *what, uint32_t n_targets)
 static px_err wait_all(px_task *task, px_ns timeout)
 {
     const px_want want = {.task = task, .slot = PX_WANT_ALL};
-    return px_client_wait(task->client, &want, px_now() + timeout, NULL);
+    return px_client_wait(task->client, &want, px_now() + timeout, -1);
 }
 
 START_TEST(test_client__replies_fill_the_slots)
@@ -336,7 +336,7 @@ START_TEST(test_client__engines_follow_the_notifications)
     hub_start(&h);
     px_client *client = client_open();
     const px_want want = {.seen = 0};
-    ok(px_client_wait(client, &want, px_now() + 10 * PX_NS_PER_S, NULL));
+    ok(px_client_wait(client, &want, px_now() + 10 * PX_NS_PER_S, -1));
     PX_AUTO_BUF ids = {0};
     px_client_engine_ids(client, &ids);
     ck_assert_uint_eq(ids.size, 2 * sizeof(uint32_t));
@@ -353,7 +353,7 @@ START_TEST(test_client__the_controller_answers_questions)
     px_ask ask = {0};
     ok(px_client_ask(client, "queue_request", px_slice_str("{}"), &ask, NULL));
     const px_want want = {.ask = &ask};
-    ok(px_client_wait(client, &want, px_now() + 10 * PX_NS_PER_S, NULL));
+    ok(px_client_wait(client, &want, px_now() + 10 * PX_NS_PER_S, -1));
     px_client_ask_done(client, &ask);
     expect_text(px_buf_slice(&ask.content), "{\"status\":\"ok\",\"engines\":{}}");
     px_buf_done(&ask.content);
@@ -489,7 +489,7 @@ static void *watch_engines(void *context)
     uint64_t seen = 0;
     while (!px_client_closed(client, NULL)) {
         const px_want want = {.seen = seen};
-        ok(px_client_wait(client, &want, 0, NULL));
+        ok(px_client_wait(client, &want, 0, -1));
         seen = px_client_changed(client);
     }
     return NULL;
@@ -520,7 +520,7 @@ static void *wait_for_ever(void *context)
 {
     px_task *task = context;
     const px_want want = {.task = task, .slot = PX_WANT_ALL};
-    ok(px_client_wait(task->client, &want, 0, NULL));
+    ok(px_client_wait(task->client, &want, 0, -1));
     return NULL;
 }
 
@@ -550,7 +550,7 @@ END_TEST
 static px_question *asked(px_task *task)
 {
     const px_want want = {.task = task, .slot = PX_WANT_ALL, .asks = PX_ASKS_OWN};
-    ok(px_client_wait(task->client, &want, px_now() + 10 * PX_NS_PER_S, NULL));
+    ok(px_client_wait(task->client, &want, px_now() + 10 * PX_NS_PER_S, -1));
     px_question *question = px_client_question(task->client, &want);
     ck_assert_ptr_nonnull(question);
     return question;
