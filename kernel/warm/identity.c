@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,20 +133,17 @@ static void put_text(writer *w, const char *path)
 }
 
 static const char *const status_lines[] = {
-    "Uid:",
-    "Gid:",
-    "Groups:",
-    "SigBlk:",
-    "SigIgn:",
-    "CapInh:",
-    "CapPrm:",
-    "CapEff:",
-    "CapBnd:",
-    "CapAmb:",
-    "Seccomp:",
-    "NoNewPrivs:",
-    "Mems_allowed_list:",
+    "Uid:",    "Gid:",    "Groups:", "SigBlk:",  "CapInh:",     "CapPrm:",
+    "CapEff:", "CapBnd:", "CapAmb:", "Seccomp:", "NoNewPrivs:", "Mems_allowed_list:",
 };
+
+// put_ignored writes which signals are ignored, but for SIGINT: a kernel handles that one whoever
+// starts it, and a shell that runs `jupyter lab &` in a script has it ignored.
+static void put_ignored(writer *w, const char *mask)
+{
+    unsigned long long ignored = strtoull(mask, NULL, 16);
+    put(w, "SigIgn: %llx\n", ignored & ~(1ULL << (SIGINT - 1)));
+}
 
 static void put_status(writer *w)
 {
@@ -160,6 +158,9 @@ static void put_status(writer *w)
             if (strncmp(line, status_lines[i], strlen(status_lines[i])) == 0) {
                 put(w, "%s\n", line);
             }
+        }
+        if (strncmp(line, "SigIgn:", strlen("SigIgn:")) == 0) {
+            put_ignored(w, line + strlen("SigIgn:"));
         }
         line = end != NULL ? end + 1 : NULL;
     }

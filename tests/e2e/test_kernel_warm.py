@@ -291,6 +291,21 @@ def test_an_interrupt_reaches_the_cell_and_its_children(warm, new_kernel):
     assert kernel.run("1 + 1").value == "2"
 
 
+def test_a_start_with_ctrl_c_ignored_is_a_fork_and_interrupts_act(warm, new_kernel):
+    """As from a script's ``jupyter lab &``: the shell has SIGINT ignored for it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        kernel = new_kernel()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert warm.of(kernel) is not None
+    request = kernel.send("print('runs')\nimport subprocess\nsubprocess.run(['sleep', '60'])")
+    while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+        pass
+    kernel.manager.interrupt_kernel()
+    assert kernel.collect(request).ename == "KeyboardInterrupt"
+
+
 def test_a_handler_of_the_user_gets_the_signal(warm, new_kernel):
     kernel = new_kernel()
     code = "import signal\nseen = []\nsignal.signal(signal.SIGUSR1, lambda *a: seen.append(a[0]))"
