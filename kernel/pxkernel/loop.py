@@ -37,6 +37,7 @@ class MainLoop:
         self._lock = threading.RLock()
         self._in_request = False
         self._pretending = False
+        self._hears_signals = False
         self._later: Iterator[None] | None = None
         self._last_cell = 0.0
 
@@ -81,6 +82,16 @@ class MainLoop:
             return  # another kind of loop, which sees to it itself
         before = signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
         if before not in (-1, end.fileno()):
+            signal.set_wakeup_fd(before)
+        elif not self._hears_signals:
+            self._hears_signals = True
+            os.register_at_fork(after_in_child=self._hear_no_signals)
+
+    def _hear_no_signals(self) -> None:
+        """A forked child must not wake its parent with its own."""
+        ours = self.asyncio_loop._csock.fileno()
+        before = signal.set_wakeup_fd(-1)
+        if before not in (-1, ours):
             signal.set_wakeup_fd(before)
 
     def _stop_pretending(self) -> None:
