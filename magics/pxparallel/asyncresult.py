@@ -22,7 +22,7 @@ from typing import Any
 
 from . import _remote as remote
 from . import asking, error
-from .results import METADATA_KEYS, ExecuteReply, engine_of, slot_ids, slot_metadata
+from .results import METADATA_KEYS, ExecuteReply, slot_id, slot_metadata
 
 _MIXED_SECONDS = 0.05
 """How often results of several clients are looked at."""
@@ -63,7 +63,7 @@ def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") 
     try:
         _abort(client, pending, interrupt=signal == "SIGINT")
         _settle(pending, 0.05)
-        engines = {engine_of(task, index) for task, index in pending if not task.slot_done(index)}
+        engines = {task.engine(index) for task, index in pending if not task.slot_done(index)}
         engines.discard(None)
         if engines:
             client._signal(signal, sorted(engines))
@@ -189,7 +189,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     @property
     def msg_ids(self) -> list[str]:
         """One id for each answer."""
-        return [_msg_id(task, index) for task, index in self._slots]
+        return [slot_id(task, index) for task, index in self._slots]
 
     @property
     def sent(self) -> bool:
@@ -252,7 +252,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         errors = [one for n in here if isinstance(one := self._load(n), error.EngineError)]
         if not errors:
             return  # of a part that is not ours
-        running = {engine_of(*slot) for slot in self._slots if not slot[0].slot_done(slot[1])}
+        open_slots = [(t, index) for t, index in self._slots if not t.slot_done(index)]
+        running = {task.engine(index) for task, index in open_slots}
         failed = self._failure(errors)
         failed.add_note(f"still at work: {error.engines_text(running)}; abort() stops that")
         raise failed
@@ -333,7 +334,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             try:
                 self._values[position] = self._decode(task, index)
             except Exception as failed:
-                failed.add_note(f"while unpickling the result of engine {engine_of(task, index)}")
+                failed.add_note(f"while unpickling the result of engine {task.engine(index)}")
                 self._errors[position] = failed
         else:
             reply = task.reply(index)
@@ -421,7 +422,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def get_dict(self, timeout: float | None = -1) -> dict[Any, Any]:
         """Results by engine id."""
         values = self.get(timeout)
-        engines = [engine_of(task, index) for task, index in self._slots]
+        engines = [task.engine(index) for task, index in self._slots]
         for engine in engines:
             if engines.count(engine) > 1:
                 raise ValueError(
@@ -744,10 +745,6 @@ class _Waiters(list[Any]):
         """One more waits: what engines ask meanwhile is put to a person as in any other wait."""
         super().append(waiter)
         asking.listen(self._tasks)
-
-
-def _msg_id(task: Any, index: int) -> str:
-    return slot_ids(task.msg_id, task.targets)[index]
 
 
 def deadline(timeout: float | None) -> float | None:

@@ -140,7 +140,7 @@ class Stream:
 
 def _outputs(result: Any) -> list[tuple[int, list[dict[str, Any]]]]:
     """Engine and its outputs, for each answer."""
-    return [(task.targets[index], task.outputs(index)) for task, index in result._slots]
+    return [(task.engine(index), task.outputs(index)) for task, index in result._slots]
 
 
 def show_outputs(result: Any, groupby: str, result_only: bool) -> None:
@@ -270,7 +270,7 @@ class Follower:
     def _step(self) -> None:
         for position, (task, index) in enumerate(self._result._slots):
             shown = self._shown[position]
-            engine = task.targets[index]
+            engine = task.engine(index)
             for number, message in enumerate(task.outputs(index)):
                 text = message["content"].get("text", "")
                 if number >= len(shown):

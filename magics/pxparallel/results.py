@@ -60,10 +60,9 @@ def slot_ids(msg_id: str, targets: tuple[int, ...]) -> list[str]:
     return [msg_id] if len(targets) < 2 else [f"{msg_id}_{engine}" for engine in targets]
 
 
-def engine_of(task: Any, index: int) -> int | None:
-    """The engine of a slot; None while a balanced task has none."""
-    targets = task.targets
-    return targets[index] if index < len(targets) else None
+def slot_id(task: Any, index: int) -> str:
+    """``slot_ids`` of the one answer: all of them for each of a thousand would be a million."""
+    return task.msg_id if task.n < 2 else f"{task.msg_id}_{task.engine(index)}"
 
 
 def _nothing() -> None:
@@ -183,13 +182,13 @@ def slot_metadata(task: Any, index: int) -> Metadata:
     # A fetched reply came to whoever asked for it; when it comes here says nothing of the task.
     received = completed if task.fetched else _moment(reply.get("received"))
     return Metadata(
-        msg_id=slot_ids(task.msg_id, task.targets)[index],
+        msg_id=slot_id(task, index),
         submitted=_moment((reply.get("parent") or {}).get("date") or task.submitted),
         started=_moment(described.get("started")),
         completed=completed,
         received=received,
         engine_uuid=described.get("engine"),
-        engine_id=engine_of(task, index),
+        engine_id=task.engine(index),
         follow=described.get("follow", []),
         after=described.get("after", []),
         status=content.get("status", "error" if done else None),

@@ -84,6 +84,24 @@ static PyObject *task_slot_done(PyObject *object, PyObject *index)
     return PyBool_FromLong(px_client_has(task->client, &want));
 }
 
+static PyObject *task_engine(PyObject *object, PyObject *index)
+{
+    uint32_t slot = slot_of(object, index);
+    if (slot == PX_NO_SLOT) {
+        return NULL;
+    }
+    px_task *task = task_of(object);
+    uint32_t engine = 0;
+    if (task->balanced) {
+        px_task_lock(task);
+        engine = task->own_engine;
+        px_task_unlock(task);
+    } else {
+        engine = task->targets.engines[slot];
+    }
+    return engine != PX_NO_ENGINE ? PyLong_FromUnsignedLong(engine) : Py_NewRef(Py_None);
+}
+
 static PyObject *wait_result(px_task *task, const px_want *want, PyObject *timeout)
 {
     int waited = px_wait_python(task->client, want, timeout);
@@ -569,6 +587,7 @@ static PyMethodDef task_methods[] = {
     {"done", task_done, METH_NOARGS, "True when all slots are filled."},
     {"n_done", task_n_done, METH_NOARGS, "How many slots are filled."},
     {"slot_done", task_slot_done, METH_O, "True when this slot is filled."},
+    {"engine", task_engine, METH_O, "The engine of a slot; None while a balanced task has none."},
     {"wait", (PyCFunction)(void (*)(void))task_wait, METH_VARARGS | METH_KEYWORDS,
      "Wait for all slots, or for one; False on time-out."},
     {"wait_any", (PyCFunction)(void (*)(void))task_wait_any, METH_VARARGS | METH_KEYWORDS,

@@ -60,6 +60,7 @@ def test_balanced__runs_somewhere_and_says_where(two, connection):
     assert task.n == 1
     pid = value(task)
     (engine,) = task.targets
+    assert task.engine(0) == engine
     assert two.engine_pid(engine) == pid
     only = apply(connection, os.getpid, targets=[1])
     assert value(only) == two.engine_pid(1) and only.targets == (1,)

@@ -89,6 +89,9 @@ def test_task__has_a_reply_and_outputs_for_each_engine(connect):
     )
     assert task.wait(30)
     assert task.done() and task.n == task.n_done() == 2 and task.targets == (1, 0)
+    assert [task.engine(slot) for slot in (0, 1)] == [1, 0]
+    with pytest.raises(IndexError):
+        task.engine(2)
     assert task.label == "a test" and task.msg_id.startswith(connection.session)
     for slot in (0, 1):
         assert task.status(slot) == "ok" and task.slot_done(slot)
