@@ -108,6 +108,8 @@ class Execution:
                 result = await coroutine
             finally:
                 _kernel.interrupt_async(None)
+                if threading.current_thread() is threading.main_thread():
+                    self.kernel.main_loop.hear_no_signals()
                 shell.events.trigger("post_execute")
                 if not self.silent:
                     shell.events.trigger("post_run_cell", result)

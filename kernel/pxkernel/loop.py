@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pxkernel import _kernel
@@ -37,7 +37,6 @@ class MainLoop:
         self._lock = threading.RLock()
         self._in_request = False
         self._pretending = False
-        self._hears_signals = False
         self._later: Iterator[None] | None = None
         self._last_cell = 0.0
 
@@ -74,25 +73,19 @@ class MainLoop:
             self._pretending = True
 
     def hear_signals(self) -> None:
-        """Have signals wake asyncio's loop, if they wake nothing else. One that comes just before
+        """Have signals wake asyncio's loop, until ``hear_no_signals``. One that comes just before
         the loop goes to sleep, or to another thread, would be seen when it wakes for another
         reason. In the main thread."""
+        selector = getattr(self.asyncio_loop, "_selector", None)
         end = getattr(self.asyncio_loop, "_csock", None)  # of the pair that wakes it, asyncio's own
-        if end is None:
-            return  # another kind of loop, which sees to it itself
-        before = signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
-        if before not in (-1, end.fileno()):
-            signal.set_wakeup_fd(before)
-        elif not self._hears_signals:
-            self._hears_signals = True
-            os.register_at_fork(after_in_child=self._hear_no_signals)
+        if selector is not None and end is not None:  # else a loop that sees to it itself
+            selector.select = _woken_by_signals(type(selector).select.__get__(selector), end)
 
-    def _hear_no_signals(self) -> None:
-        """A forked child must not wake its parent with its own."""
-        ours = self.asyncio_loop._csock.fileno()
-        before = signal.set_wakeup_fd(-1)
-        if before not in (-1, ours):
-            signal.set_wakeup_fd(before)
+    def hear_no_signals(self) -> None:
+        """Undo ``hear_signals``."""
+        selector = getattr(self.asyncio_loop, "_selector", None)
+        if selector is not None:
+            vars(selector).pop("select", None)
 
     def _stop_pretending(self) -> None:
         if self._pretending:
@@ -192,6 +185,23 @@ class MainLoop:
         """Take the loop down: its tasks get their CancelledError while everything still works."""
         if self.asyncio_loop is not None:
             close_loop(self.asyncio_loop, _kernel.request_fd)
+
+
+def _woken_by_signals(select: Callable[..., Any], end: Any) -> Callable[..., Any]:
+    """``select``, during which Python's signal handler writes into ``end``. Not at other times, when
+    another may want the place (trio), nor when it is taken (``add_signal_handler``)."""
+
+    def selecting(timeout: float | None = None) -> Any:
+        before = signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
+        if before != -1:
+            signal.set_wakeup_fd(before)
+        try:
+            return select(timeout)
+        finally:
+            if before == -1:
+                signal.set_wakeup_fd(-1)
+
+    return selecting
 
 
 def add_reader(loop: Any, descriptor: int, serve: Any, context: contextvars.Context) -> None:

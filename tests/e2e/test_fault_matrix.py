@@ -270,9 +270,10 @@ def small_disk(watch, monkeypatch):
 
     yield fill
     (watch.run / "fill").unlink(missing_ok=True)
-    left = sorted(str(path) for path in watch.run.rglob("*"))
-    subprocess.run(["umount", "-l", str(watch.run)], check=True)
-    assert left == []
+    try:
+        wait_for(lambda: not list(watch.run.rglob("*")), "nothing is left on the disk", 2)
+    finally:
+        subprocess.run(["umount", "-l", str(watch.run)], check=True)
 
 
 def test_full_disk__a_start_says_so(small_disk):

@@ -102,21 +102,11 @@ print('runs')
     assert kernel.run("1").value == "1"
 
 
-def test_a_forked_child_does_not_wake_the_loop_with_its_signals(kernel):
-    code = """
-import asyncio, os, signal
-await asyncio.sleep(0)
-out, into = os.pipe()
-child = os.fork()
-if child == 0:
-    os.write(into, str(signal.set_wakeup_fd(-1)).encode())
-    os._exit(0)
-os.waitpid(child, 0)
-fd = signal.set_wakeup_fd(-1)
-signal.set_wakeup_fd(fd)
-os.read(out, 10), fd != -1
-"""
-    assert kernel.run(code).ok().value == "(b'-1', True)"
+def test_the_place_for_a_wakeup_descriptor_is_free_for_others(kernel):
+    """Of ``signal.set_wakeup_fd``: trio warns when it finds one there, in an async cell as well."""
+    code = "import asyncio, signal\nawait asyncio.sleep(0)\nsignal.set_wakeup_fd(-1)"
+    assert kernel.run(code).ok().value == "-1"
+    assert kernel.run("signal.set_wakeup_fd(-1)").ok().value == "-1"
 
 
 def test_idle_kernel_ignores_interrupts(kernel):
