@@ -188,8 +188,8 @@ class MainLoop:
 
 
 def _woken_by_signals(select: Callable[..., Any], end: Any) -> Callable[..., Any]:
-    """``select``, during which Python's signal handler writes into ``end``. Not at other times, when
-    another may want the place (trio), nor when it is taken (``add_signal_handler``)."""
+    """``select``, during which Python's signal handler writes into ``end``. Not at other times,
+    when another may want the place (trio), nor when it is taken (``add_signal_handler``)."""
 
     def selecting(timeout: float | None = None) -> Any:
         before = signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
