@@ -139,10 +139,17 @@ static const char *const status_lines[] = {
 
 // put_ignored writes which signals are ignored, but for SIGINT: a kernel handles that one whoever
 // starts it, and a shell that runs `jupyter lab &` in a script has it ignored.
-static void put_ignored(writer *w, const char *mask)
+static void put_ignored(writer *w, const char *line)
 {
-    unsigned long long ignored = strtoull(mask, NULL, 16);
-    put(w, "SigIgn: %llx\n", ignored & ~(1ULL << (SIGINT - 1)));
+    static const char digits[] = "0123456789abcdef";
+    _Static_assert(SIGINT <= 4, "its bit is in the last digit");
+    size_t size = strlen(line);
+    const char *last = size > 0 ? strchr(digits, line[size - 1]) : NULL;
+    if (last == NULL) {
+        put(w, "%s\n", line); // as it is
+        return;
+    }
+    put(w, "%.*s%c\n", (int)(size - 1), line, digits[(last - digits) & ~(1 << (SIGINT - 1))]);
 }
 
 static void put_status(writer *w)
@@ -160,7 +167,7 @@ static void put_status(writer *w)
             }
         }
         if (strncmp(line, "SigIgn:", strlen("SigIgn:")) == 0) {
-            put_ignored(w, line + strlen("SigIgn:"));
+            put_ignored(w, line);
         }
         line = end != NULL ? end + 1 : NULL;
     }
