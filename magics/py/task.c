@@ -84,6 +84,15 @@ static PyObject *task_slot_done(PyObject *object, PyObject *index)
     return PyBool_FromLong(px_client_has(task->client, &want));
 }
 
+// own_engine gives the engine of a balanced task; PX_NO_ENGINE while it has none.
+static uint32_t own_engine(px_task *task)
+{
+    px_task_lock(task);
+    uint32_t engine = task->own_engine;
+    px_task_unlock(task);
+    return engine;
+}
+
 static PyObject *task_engine(PyObject *object, PyObject *index)
 {
     uint32_t slot = slot_of(object, index);
@@ -91,14 +100,7 @@ static PyObject *task_engine(PyObject *object, PyObject *index)
         return NULL;
     }
     px_task *task = task_of(object);
-    uint32_t engine = 0;
-    if (task->balanced) {
-        px_task_lock(task);
-        engine = task->own_engine;
-        px_task_unlock(task);
-    } else {
-        engine = task->targets.engines[slot];
-    }
+    uint32_t engine = task->balanced ? own_engine(task) : task->targets.engines[slot];
     return engine != PX_NO_ENGINE ? PyLong_FromUnsignedLong(engine) : Py_NewRef(Py_None);
 }
 
@@ -524,9 +526,7 @@ static PyObject *get_targets(PyObject *object, void *unused)
     px_task *task = task_of(object);
     uint32_t n = task->targets.n;
     if (task->balanced) {
-        px_task_lock(task);
-        uint32_t engine = task->own_engine;
-        px_task_unlock(task);
+        uint32_t engine = own_engine(task);
         return engine != PX_NO_ENGINE ? Py_BuildValue("(I)", engine) : PyTuple_New(0);
     }
     PyObject *targets = PyTuple_New((Py_ssize_t)n);
