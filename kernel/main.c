@@ -70,6 +70,7 @@ static px_err start_kernel(const px_config *config, const px_launch *launch,
     px_must(px_questions_init(&kernel->questions));
     px_must(px_mailbox_init(&kernel->side));
     px_must(px_outbox_init(&kernel->outbox));
+    kernel->outbox.first_wait = config->engine ? PX_STREAM_FIRST_ENGINE : PX_STREAM_FIRST;
     px_must(px_interrupt_init(&kernel->interrupt));
     px_must(px_stuck_init(&kernel->stuck));
     px_must(px_known_init(&kernel->known));

@@ -20,7 +20,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 px_kernel *px_io_kernel(px_io *io)
@@ -193,9 +192,8 @@ static bool send_taken(px_io *io, bool flush)
     return true;
 }
 
-// send_rounds empties the outbox as far as it lets go and answers when to look again. Sending lock
-// held.
-static px_ns send_rounds(px_io *io, bool flush)
+// send_rounds empties the outbox as far as it lets go. Sending lock held.
+static void send_rounds(px_io *io, bool flush)
 {
     px_ns due = 0;
     px_outbox *box = &io->kernel->outbox;
@@ -208,24 +206,13 @@ static px_ns send_rounds(px_io *io, bool flush)
             break;
         }
     }
-    return due;
-}
-
-static void set_text_timer(const px_io *io, px_ns due)
-{
-    const struct itimerspec at = {
-        .it_value = {.tv_sec = (time_t)(due / PX_NS_PER_S), .tv_nsec = (long)(due % PX_NS_PER_S)}};
-    (void)timerfd_settime(io->text_fd, TFD_TIMER_ABSTIME, &at, NULL); // a valid time
 }
 
 void px_io_drain(px_io *io, bool flush)
 {
     (void)pthread_mutex_lock(&io->send_lock);
-    px_ns due = send_rounds(io, flush);
+    send_rounds(io, flush);
     (void)pthread_mutex_unlock(&io->send_lock);
-    if (due != 0) {
-        set_text_timer(io, due);
-    }
     px_floods_room(io);
 }
 
@@ -240,7 +227,7 @@ static void text_due(void *context, int events)
     (void)events;
     px_io *io = context;
     uint64_t count;
-    (void)!read(io->text_fd, &count, sizeof(count)); // it may have been set anew
+    (void)!read(io->kernel->outbox.text_fd, &count, sizeof(count)); // it may have been set anew
     px_io_drain(io, false);
 }
 
@@ -255,13 +242,11 @@ void px_io_post(px_io *io, px_out *chain)
         return;
     }
     px_outbox_post_quiet(box, chain);
-    px_ns due = 1;
     if (pthread_mutex_trylock(&io->send_lock) == 0) {
-        due = send_rounds(io, false);
+        send_rounds(io, false);
         (void)pthread_mutex_unlock(&io->send_lock);
-    }
-    if (due != 0) {
-        px_outbox_wake(box); // somebody else sends just now, or text waits for a timer
+    } else {
+        px_outbox_wake(box); // somebody else sends just now
     }
 }
 
@@ -382,9 +367,6 @@ static void io_free(px_io *io)
     if (io->opened_fd >= 0) {
         (void)close(io->opened_fd);
     }
-    if (io->text_fd >= 0) {
-        (void)close(io->text_fd);
-    }
     if (io->parent_fd >= 0) {
         (void)close(io->parent_fd);
     }
@@ -396,7 +378,8 @@ static px_err add_sources(px_io *io)
     px_kernel *kernel = io->kernel;
     PX_TRY(
         px_loop_add_fd(io->loop, "outbox", kernel->outbox.fd, PX_READABLE, outbox_ready, io, NULL));
-    PX_TRY(px_loop_add_fd(io->loop, "text", io->text_fd, PX_READABLE, text_due, io, NULL));
+    PX_TRY(
+        px_loop_add_fd(io->loop, "text", kernel->outbox.text_fd, PX_READABLE, text_due, io, NULL));
     PX_TRY(px_loop_add_timer(io->loop, "side", UINT64_MAX, 0, px_side_due, io, &io->side_timer));
     PX_TRY(px_stuck_attach(io));
     PX_TRY(px_doors_attach(io));
@@ -470,7 +453,6 @@ px_err px_io_start(px_kernel *kernel, px_transport *transport, px_error *reterr)
     io->transport = transport;
     io->parent_fd = io->doors.asked_fd = io->doors.done_fd = -1;
     io->opened_fd = eventfd(0, EFD_CLOEXEC);
-    io->text_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     kernel->io = io;
     px_must(pthread_mutex_init(&io->send_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);
     px_must(pthread_mutex_init(&io->info_lock, NULL) == 0 ? PX_OK : PX_ENOMEM);

@@ -58,9 +58,8 @@ struct px_io {
     px_gallery gallery;
     px_log_gate bad_messages;
     uint64_t n_requests; // that Python was asked to serve
-    int text_fd; // timerfd: text waits at the end of the outbox; finer than the loop's milliseconds
-    int parent_fd; // pidfd of the process that started us; -1: none is watched
-    int opened_fd; // eventfd: written once open is over
+    int parent_fd;       // pidfd of the process that started us; -1: none is watched
+    int opened_fd;       // eventfd: written once open is over
     int ending_step;
     px_err open_err; // what open said
     px_error open_error;

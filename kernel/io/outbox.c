@@ -18,8 +18,9 @@
 //     the more the page shows already; up to the end of its last whole line.
 //
 // The reader is woken only when it would otherwise not look in time: not while it drains (it asks
-// again before it sleeps), not when it was woken already, not when its timer stands. That is what
-// makes a print cheap.
+// again before it sleeps), not when it was woken already, not when its timer stands. And for text
+// that may wait it is not woken at all: whoever writes sets its timer. That is what makes a print
+// cheap, and leaves the processor to the cell that prints.
 
 #include "io/outbox.h"
 
@@ -28,6 +29,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 px_out *px_out_new(px_out_kind kind, px_parent *parent)
@@ -67,23 +69,36 @@ size_t px_out_bytes(const px_out *out)
     return size;
 }
 
+static void close_fds(px_outbox *box)
+{
+    if (box->fd >= 0) {
+        (void)close(box->fd);
+    }
+    if (box->text_fd >= 0) {
+        (void)close(box->text_fd);
+    }
+    box->fd = box->text_fd = -1;
+}
+
 px_err px_outbox_init(px_outbox *box)
 {
-    *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .period = PX_STREAM_PERIOD};
-    if (box->fd < 0) {
-        return px_err_from_errno(errno);
+    *box = (px_outbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                       .text_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                       .clock = px_now,
+                       .first_wait = PX_STREAM_FIRST,
+                       .period = PX_STREAM_PERIOD};
+    px_err err = box->fd < 0 || box->text_fd < 0 ? px_err_from_errno(errno) : PX_OK;
+    if (err == PX_OK) {
+        err = px_room_init(&box->room);
     }
-    px_err err = px_room_init(&box->room);
-    if (err != PX_OK) {
-        (void)close(box->fd);
-        return err;
-    }
-    if (pthread_mutex_init(&box->lock, NULL) != 0) {
-        (void)close(box->fd);
+    if (err == PX_OK && pthread_mutex_init(&box->lock, NULL) != 0) {
         px_room_done(&box->room);
-        return PX_ENOMEM;
+        err = PX_ENOMEM;
     }
-    return PX_OK;
+    if (err != PX_OK) {
+        close_fds(box);
+    }
+    return err;
 }
 
 void px_outbox_done(px_outbox *box)
@@ -94,12 +109,9 @@ void px_outbox_done(px_outbox *box)
         px_out_free(out);
     }
     px_parent_unref(box->current);
-    if (box->fd >= 0) {
-        (void)close(box->fd);
-    }
+    close_fds(box);
     (void)pthread_mutex_destroy(&box->lock);
     px_room_done(&box->room);
-    box->fd = -1;
 }
 
 // wake tells the reader, unless it looks anyway. Lock held.
@@ -160,12 +172,55 @@ void px_outbox_post_quiet(px_outbox *box, px_out *chain)
     (void)pthread_mutex_unlock(&box->lock);
 }
 
-// wake_for_text wakes the reader for text at the end: not when a timer will do it. Lock held.
-static void wake_for_text(px_outbox *box, bool line)
+// ends_line tells if the last text is complete as it stands.
+static bool ends_line(const px_out *out)
 {
-    if (!box->waiting || (line && box->waiting_line)) {
-        box->waiting_line = false;
-        wake(box);
+    return out->whole != NULL || out->text.data[out->text.size - 1] == '\n';
+}
+
+// text_due is when the text at the end of the box may leave.
+static px_ns text_due(px_outbox *box, px_ns now)
+{
+    if (box->first_text == 0) {
+        box->first_text = now;
+    }
+    px_ns due = box->first_text + (ends_line(box->last) ? box->first_wait : PX_STREAM_GRACE);
+    if (due < box->next_stream) {
+        due = box->next_stream;
+    }
+    return due;
+}
+
+// set_timer has the reader look at due, or not by itself when that is 0. Lock held.
+static void set_timer(px_outbox *box, px_ns due)
+{
+    if (due == box->timer) {
+        return;
+    }
+    box->timer = due;
+    const struct itimerspec at = {
+        .it_value = {.tv_sec = (time_t)(due / PX_NS_PER_S), .tv_nsec = (long)(due % PX_NS_PER_S)}};
+    (void)timerfd_settime(box->text_fd, TFD_TIMER_ABSTIME, &at, NULL); // a valid time
+}
+
+// await_text says that the text at the end waits until due. Lock held.
+static void await_text(px_outbox *box, px_ns due)
+{
+    box->waiting = due != 0;
+    box->waiting_line = due > box->next_stream && !ends_line(box->last);
+    set_timer(box, due);
+}
+
+// look_in_time has the reader look when the text that was just written may leave. Lock held.
+static void look_in_time(px_outbox *box, bool line)
+{
+    if (box->woken || box->draining || (box->waiting && !(line && box->waiting_line))) {
+        return;
+    }
+    if (box->last_firm != NULL) {
+        wake(box); // it leaves at once, and what stands before it has waited already
+    } else {
+        await_text(box, text_due(box, box->clock()));
     }
 }
 
@@ -190,7 +245,7 @@ void px_outbox_write(px_outbox *box, px_parent *parent, px_stream_name stream, p
     px_buf_append_slice(&box->last->text, text);
     px_must(px_buf_status(&box->last->text));
     add_queued(box, text.size);
-    wake_for_text(box, text.data[text.size - 1] == '\n');
+    look_in_time(box, text.data[text.size - 1] == '\n');
     (void)pthread_mutex_unlock(&box->lock);
 }
 
@@ -202,27 +257,8 @@ void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name str
     (void)pthread_mutex_lock(&box->lock);
     append(box, out);
     add_queued(box, px_bytes_slice(text).size);
-    wake_for_text(box, true);
+    look_in_time(box, true);
     (void)pthread_mutex_unlock(&box->lock);
-}
-
-// ends_line tells if the last text is complete as it stands.
-static bool ends_line(const px_out *out)
-{
-    return out->whole != NULL || out->text.data[out->text.size - 1] == '\n';
-}
-
-// text_due is when the text at the end of the box may leave.
-static px_ns text_due(px_outbox *box, px_ns now)
-{
-    if (box->first_text == 0) {
-        box->first_text = now;
-    }
-    px_ns due = box->first_text + (ends_line(box->last) ? PX_STREAM_FIRST : PX_STREAM_GRACE);
-    if (due < box->next_stream) {
-        due = box->next_stream;
-    }
-    return due;
 }
 
 static size_t bytes_in(const px_out *chain)
@@ -318,8 +354,7 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
     }
     if (chain == NULL) {
         box->draining = false;
-        box->waiting = due != 0;
-        box->waiting_line = due > box->next_stream && !ends_line(box->last);
+        await_text(box, due);
     }
     (void)pthread_mutex_unlock(&box->lock);
     *ret_due = due;

@@ -22,7 +22,8 @@
 #define PX_STREAM_PERIOD (50 * PX_NS_PER_MS)   // between two messages of a stream that goes on
 #define PX_STREAM_SLOWER 1000                  // ns more for each byte that the page shows
 #define PX_STREAM_FIRST (300 * UINT64_C(1000)) // ns from the first text of a burst to its message
-#define PX_STREAM_GRACE (20 * PX_NS_PER_MS)    // the same for a line that has no end yet
+#define PX_STREAM_FIRST_ENGINE (3 * PX_NS_PER_MS) // the same on an engine: many print at once
+#define PX_STREAM_GRACE (20 * PX_NS_PER_MS)       // the same for a line that has no end yet
 #define PX_STREAM_PIECE                                                                            \
     ((size_t)64 << 20) // bytes: no message of a stream is made longer by merging
 
@@ -65,9 +66,13 @@ typedef struct px_outbox {
     px_out *first, *last;
     px_out *last_firm;        // the last entry that is not a stream; NULL when there is none
     int fd;                   // eventfd: readable when px-io should look
+    int text_fd;              // timerfd: the same, because the text at the end may leave
+    px_ns timer;              // what text_fd was set to; 0: not set
+    px_ns (*clock)(void);     // px_now; tests have another
+    px_ns first_wait;         // PX_STREAM_FIRST, or its like
     bool woken;               // fd was written and not yet read
     bool draining;            // somebody is in px_outbox_take's caller and will look again
-    bool waiting;             // px-io has a timer for the streams at the end
+    bool waiting;             // the timer stands for the streams at the end
     bool waiting_line;        // … and that only because the first line is not complete
     _Atomic px_ns period;     // between two messages of text: longer the more the page shows
     px_ns next_stream;        // when streams at the end may leave again
@@ -93,16 +98,15 @@ void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name str
                            px_bytes *text);
 
 // px_outbox_take removes what may leave now, oldest first; NULL when nothing may. ret_due is then
-// when to look again, 0 for never. With flush, everything may leave. Calls come in rounds: the
-// first of a round has begin set, and the round ends with the call that answers NULL.
+// when more may, 0 for never; text_fd is set to it. With flush, everything may leave. Calls come in
+// rounds: the first of a round has begin set, and the round ends with the call that answers NULL.
 px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due);
 
 // px_outbox_slow_down: the page shows so many bytes of text. It draws all of them anew with each
 // message, so there are fewer from here on. Any thread.
 void px_outbox_slow_down(px_outbox *box, size_t shown);
 
-// px_outbox_wake wakes px-io whatever it thinks: somebody else took a round that left text to wait
-// for.
+// px_outbox_wake wakes px-io whatever it thinks: for entries that were posted quietly.
 void px_outbox_wake(px_outbox *box);
 
 // px_outbox_set_current names the request that captured output belongs to, and begins a new burst.

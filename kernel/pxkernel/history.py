@@ -76,9 +76,21 @@ def _insert(conn: Any, table: str, columns: int, session: int, lines: list[Any])
             )
 
 
+def _place(inputs: Any, number: int, text: str) -> None:
+    """Put a cell's text at its number, or where that is taken, or far away, at the end."""
+    if number - len(inputs) <= MOST_AT_ONCE:
+        inputs.extend([""] * (number - len(inputs)))
+    if number < len(inputs) and not inputs[number]:
+        inputs[number] = text
+    else:
+        inputs.append(text)
+
+
 class HistoryManager(history.HistoryManager):
     """IPython's manager; database, session number and writer thread come with the first use."""
 
+    # The last inputs: plain attributes, nobody watches them.
+    _i00 = _i = _ii = _iii = ""
     _connection: Any = None
     _session: int = 0
     _opening = False
@@ -172,17 +184,28 @@ class HistoryManager(history.HistoryManager):
         IPython appends; but of two shells that run at once, the one with the later number may be
         the first to come here.
         """
+        raw = (source if source_raw is None else source_raw).rstrip("\n")
+        source = source.rstrip("\n")
+        if self._exit_re.match(raw.strip()):
+            return  # exit and quit are not kept
         with self._inputs_lock:
-            lists = self.input_hist_parsed, self.input_hist_raw
-            for inputs in lists:
-                if line_num - len(inputs) <= MOST_AT_ONCE:
-                    inputs.extend([""] * (line_num - len(inputs)))
-            lengths = [len(inputs) for inputs in lists]
-            super().store_inputs(line_num, source, source_raw)
-            for inputs, length in zip(lists, lengths, strict=True):
-                late = line_num < length and not inputs[line_num]
-                if late and len(inputs) > length:  # not so for exit, which is not kept
-                    inputs[line_num] = inputs.pop()
+            _place(self.input_hist_parsed, line_num, source)
+            _place(self.input_hist_raw, line_num, raw)
+            with self.db_input_cache_lock:
+                self.db_input_cache.append((line_num, source, raw))
+                if len(self.db_input_cache) >= self.db_cache_size:
+                    self._wake_writer()
+            self._iii, self._ii, self._i, self._i00 = self._ii, self._i, self._i00, raw
+            names = {"_i": self._i, "_ii": self._ii, "_iii": self._iii, f"_i{line_num}": raw}
+        if self.shell is not None:
+            self.shell.push(names, interactive=False)
+
+    def _wake_writer(self) -> None:
+        if self.using_thread:
+            self._restart_thread_if_stopped()
+            flag = self.save_flag
+            if flag is not None and not flag.is_set():  # else it has not looked yet
+                flag.set()
 
     def _restart_thread_if_stopped(self) -> None:
         if self.save_thread is None and self.using_thread:

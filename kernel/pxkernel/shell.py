@@ -34,6 +34,7 @@ from pxkernel.formatter import DisplayFormatter
 from pxkernel.history import HistoryManager
 from pxkernel.numbers import Numbers
 from pxkernel.perthread import PerThread, nothing
+from pxkernel.prefilter import PrefilterManager
 from pxkernel.transform import CellTransformer
 
 # What cells' child processes find: colours, and no pager that waits for a key.
@@ -150,6 +151,12 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
         self.display_formatter = DisplayFormatter(parent=self)
         self.configurables.append(self.display_formatter)
 
+    def init_prefilter(self) -> None:
+        """IPython's, but quick about plain lines."""
+        self.prefilter_manager = PrefilterManager(shell=self, parent=self)
+        self.configurables.append(self.prefilter_manager)
+        self.prefilter = self.prefilter_manager.prefilter_lines
+
     def init_environment(self) -> None:
         """Colours and pagers of child processes."""
         os.environ.update(_ENVIRONMENT)
@@ -204,12 +211,25 @@ class ZMQInteractiveShell(messages.ParentSetter, InteractiveShell):
             cell = self.transform_cell(code)
         except Exception:
             return False, code  # run_cell will meet it again and show it
-        must_await = ("await" in cell or "async" in cell) and self.should_run_async(
-            code, transformed_cell=cell, preprocessing_exc_tuple=None
-        )
+        must_await = self.should_run_async(code, transformed_cell=cell)
         if not must_await:
             self._transformed = (code, cell)
         return must_await, cell
+
+    def should_run_async(
+        self, raw_cell: str, *, transformed_cell: Any = None, preprocessing_exc_tuple: Any = None
+    ) -> bool:
+        """IPython compiles a cell to know; without one of these words there is nothing to await."""
+        cell = transformed_cell
+        if cell is not None and "await" not in cell and "async" not in cell:
+            return False
+        return bool(
+            super().should_run_async(
+                raw_cell,
+                transformed_cell=cell,
+                preprocessing_exc_tuple=preprocessing_exc_tuple,
+            )
+        )
 
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:
         """IPython's run_cell; tools replace it on the instance."""

@@ -74,6 +74,67 @@ def test_transformers_of_the_users_own_are_asked(kernel):
     assert [kernel.run("21").value for _ in range(2)] == ["42", "42"]
 
 
+def test_lines_are_filtered_as_by_ipython(kernel):
+    code = r"""
+        from IPython.core.prefilter import PrefilterChecker, PrefilterManager
+        shell = get_ipython()
+        get_ipython().run_line_magic("macro", "-q repeat 1")
+        def f(*arguments):
+            return arguments
+        lines = [
+            "pass", "1+1", "x", "ls = 3", "ls", "pwd", "cd ..", "time f()", "timeit.x", "f", "f 1",
+            "f(1)", "f (1)", "f, 1", "f*2", "print", "exit", "quit", "exit()", "repeat", "repeat 2",
+            "repeat = 1", "é", "_ih", "None", "%time f()", "!ls", ",f a", ";f a", "/f a", "  pwd",
+            "", " ", "1 # PYTHON-MODE", "f # PYTHON-MODE", "matplotlib", "matplotlib inline",
+            "store", "px 1", "alias", "a.b*", "psearch a*", "'pwd'", "(pwd)", "pwd;", "pwd?",
+        ]
+        def made(manager, line):
+            try:
+                return manager.prefilter_lines(line), shell._last_input_line
+            except Exception as error:
+                return type(error), str(error)
+        def differ():
+            slow = PrefilterManager(shell=shell)
+            if custom:
+                Shouts(shell=shell, prefilter_manager=slow)
+            quick = shell.prefilter_manager
+            return [line for line in lines if made(quick, line) != made(slow, line)]
+        class Shouts(PrefilterChecker):
+            def check(self, info):
+                if "1" in info.line:
+                    return self.prefilter_manager.get_handler_by_name("auto")
+        custom, found = False, []
+        for autocall in 0, 1, 2:
+            shell.autocall = autocall
+            for automagic in True, False:
+                shell.automagic = automagic
+                found += [(autocall, automagic, line) for line in differ()]
+        shell.autocall, shell.automagic = 0, True
+        ls = "mine"  # a name of the user's own hides the magic
+        found += differ()
+        del ls
+        custom = True
+        mine = Shouts(shell=shell, prefilter_manager=shell.prefilter_manager)
+        asked = made(shell.prefilter_manager, "f 1")[0]
+        found += differ()
+        shell.prefilter_manager.unregister_checker(mine)
+        found, asked, shell.prefilter_manager._is_plain("pass"), "repeat" in shell.user_ns
+        """
+    assert kernel.run(dedent(code)).value == "([], 'f(1)', True, True)"
+
+
+def test_the_words_of_a_cell_say_whether_it_may_await(kernel):
+    code = r"""
+        from IPython.core.async_helpers import _should_be_async
+        shell = get_ipython()
+        cells = ["1", "await x", "async with a: pass", "[x async for x in y]", "async def f(): 1",
+                 "def f():\n    return 1", "'await'", "awaited = 1", "1 +", "lambda: (await x)"]
+        [c for c in cells
+         if bool(_should_be_async(c)) != shell.should_run_async(c, transformed_cell=c)]
+        """
+    assert kernel.run(dedent(code)).value == "[]"
+
+
 def test_flags_of_earlier_cells_hold_for_the_parser(kernel):
     assert kernel.run("print 1").ename == "SyntaxError"
     kernel.run("from __future__ import barry_as_FLUFL").ok()

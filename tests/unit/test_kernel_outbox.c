@@ -10,10 +10,18 @@
 #define T0 (PX_NS_PER_S)
 
 static px_outbox box;
+static px_ns now_is;
+
+static px_ns clock_now(void)
+{
+    return now_is;
+}
 
 static void open_box(void)
 {
     ok(px_outbox_init(&box));
+    box.clock = clock_now;
+    now_is = T0;
 }
 
 static bool is_woken(void)
@@ -56,16 +64,17 @@ static const char *describe(px_out *chain)
     return text;
 }
 
-// take_round takes what may leave at now, in one round, as px-io does.
-static px_out *take_round(px_ns now, px_ns *ret_due)
+// take_round takes what may leave at a time, in one round, as px-io does.
+static px_out *take_round(px_ns at, px_ns *ret_due)
 {
-    px_out *all = px_outbox_take(&box, now, true, false, ret_due);
+    now_is = at;
+    px_out *all = px_outbox_take(&box, at, true, false, ret_due);
     px_out **end = &all;
     while (*end != NULL) {
         while (*end != NULL) {
             end = &(*end)->next;
         }
-        *end = px_outbox_take(&box, now, false, false, ret_due);
+        *end = px_outbox_take(&box, at, false, false, ret_due);
     }
     return all;
 }
@@ -116,14 +125,16 @@ START_TEST(test_outbox__lets_the_first_line_go_and_holds_the_burst)
     open_box();
     px_ns due;
     print(NULL, "one\n");
-    ck_assert(is_woken());
+    ck_assert_uint_eq(box.timer, T0 + PX_STREAM_FIRST);
     ck_assert_str_eq(take_first(&due), "out:one\n");
+    ck_assert_uint_eq(box.timer, 0);
     print(NULL, "two\n");
-    ck_assert(is_woken());
+    ck_assert_uint_eq(box.timer, T0 + PX_STREAM_FIRST + PX_STREAM_PERIOD);
     ck_assert_ptr_null(take_round(T0 + PX_STREAM_FIRST + 1, &due));
-    ck_assert_uint_eq(due, T0 + PX_STREAM_FIRST + PX_STREAM_PERIOD);
+    ck_assert_uint_eq(due, box.timer);
     print(NULL, "three\n");
-    ck_assert_msg(!is_woken(), "a timer stands already");
+    ck_assert_uint_eq(box.timer, due);
+    ck_assert_msg(!is_woken(), "the timer does it");
     ck_assert_str_eq(describe(take_round(due, &due)), "out:two\nthree\n");
     px_outbox_done(&box);
 }
@@ -136,9 +147,10 @@ START_TEST(test_outbox__waits_a_moment_for_the_end_of_a_line)
     print(NULL, "x");
     ck_assert_ptr_null(take_round(T0, &due));
     ck_assert_uint_eq(due, T0 + PX_STREAM_GRACE);
-    ck_assert(!is_woken());
+    ck_assert_uint_eq(box.timer, due);
     print(NULL, "\n");
-    ck_assert_msg(is_woken(), "the line is complete: no reason to wait on");
+    ck_assert_uint_eq(box.timer, T0 + PX_STREAM_FIRST); // it is complete: no reason to wait on
+    ck_assert(!is_woken());
     ck_assert_ptr_null(take_round(T0 + 2, &due));
     ck_assert_str_eq(describe(take_round(due, &due)), "out:x\n");
     print(NULL, "no end");
@@ -159,7 +171,24 @@ START_TEST(test_outbox__sends_text_at_once_when_something_follows)
     ck_assert_ptr_null(take_round(T0 + PX_STREAM_FIRST + 1, &due));
     post(NULL, "reply");
     ck_assert(is_woken());
+    print(NULL, "three\n");
     ck_assert_str_eq(describe(take_round(T0 + PX_STREAM_FIRST + 2, &due)), "out:two\n reply");
+    ck_assert_uint_eq(box.timer, due);
+    ck_assert_uint_eq(due, T0 + PX_STREAM_FIRST + PX_STREAM_PERIOD);
+    px_outbox_done(&box);
+}
+END_TEST
+
+START_TEST(test_outbox__wakes_whoever_looks_at_the_timer)
+{
+    open_box();
+    box.clock = px_now;
+    px_ns due;
+    struct pollfd item = {.fd = box.text_fd, .events = POLLIN};
+    print(NULL, "one\n");
+    ck_assert_int_eq(poll(&item, 1, 5000), 1);
+    ck_assert_str_eq(describe(take_round(px_now(), &due)), "out:one\n");
+    ck_assert_int_eq(poll(&item, 1, 0), 0);
     px_outbox_done(&box);
 }
 END_TEST
@@ -239,5 +268,6 @@ UNIT_MAIN("kernel_outbox", test_outbox__merges_text_of_one_stream_and_parent,
           test_outbox__lets_the_first_line_go_and_holds_the_burst,
           test_outbox__waits_a_moment_for_the_end_of_a_line,
           test_outbox__sends_text_at_once_when_something_follows,
+          test_outbox__wakes_whoever_looks_at_the_timer,
           test_outbox__merges_long_runs_of_alternating_streams,
           test_outbox__loses_nothing_of_many_writers)
