@@ -164,7 +164,7 @@ def environment(function: str) -> dict[str, str]:
     if function == "many":
         built = Path(__file__).resolve().parent.parent.glob("build/*/bin/simengine")
         for program in sorted(built, key=lambda path: ("asan" in str(path), str(path)))[:1]:
-            env["PX_ENGINE"] = str(program)
+            env |= {"PX_ENGINE": str(program), "SIMENGINE_CROWD": "1"}
     return env
 
 

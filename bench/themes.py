@@ -344,7 +344,8 @@ def million(system: System, n: int, clock: Clock) -> None:
 
 
 def many(system: System, n: int, clock: Clock) -> None:
-    """Simulated engines (tests/tools/simengine.c): the controller alone is measured."""
+    """Simulated engines (tests/tools/simengine.c), all in one process: the controller alone is
+    measured, not how quickly a thousand processes start."""
     assert isinstance(system, PxParallel)
     if "PX_ENGINE" not in os.environ:
         clock.note("simulated engines left out: tests/tools/simengine.c is not built")

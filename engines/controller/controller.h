@@ -116,8 +116,10 @@ struct px_controller {
     bool zygote_ready, zygote_quits, stopping, finished;
     px_source *control_source;
     px_timer *roster_timer, *heart_timer, *stats_timer, *door_timer;
+    px_timer *news_timer; // the cluster's progress waits to be told; NULL: it does not
+    px_ns told;           // when the cluster's state was told last
     px_seat *seats;
-    px_visitor *visitors, *gone;
+    px_visitor *visitors, *gone; // visitors: the clients first
     px_tally_block *tallies;
     uint32_t next_client;
     size_t n_clients, n_watchers;

@@ -41,9 +41,10 @@ void px__hub_tell(px_controller *controller, const char *msg_type, px_slice cont
 {
     px_visitor *visitor, *next;
     DL_FOREACH_SAFE (controller->visitors, visitor, next) {
-        if (visitor->role == PX_VISITOR_CLIENT) {
-            (void)px__hub_send(visitor, msg_type, (px_slice){0}, content);
+        if (visitor->role != PX_VISITOR_CLIENT) {
+            break; // clients stand in front: engines come by the thousand
         }
+        (void)px__hub_send(visitor, msg_type, (px_slice){0}, content);
     }
 }
 
@@ -136,6 +137,8 @@ static px_err register_client(px_visitor *visitor, const px_message *request,
     PX_TRY(px_relay_expect_client(controller->relay, controller->next_client, secret));
     visitor->id = controller->next_client++;
     visitor->role = PX_VISITOR_CLIENT;
+    DL_DELETE(controller->visitors, visitor);
+    DL_PREPEND(controller->visitors, visitor); // see px__hub_tell
     visitor->watches = px_json_bool(content, "watch", false);
     visitor->tool = px_json_bool(content, "tool", false);
     controller->n_watchers += visitor->watches;

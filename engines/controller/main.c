@@ -571,6 +571,7 @@ static void finish(px_controller *controller)
     px_timer_remove(controller->roster_timer);
     px_timer_remove(controller->heart_timer);
     px_timer_remove(controller->stats_timer);
+    px_timer_remove(controller->news_timer);
     px_timer_remove(controller->door_timer);
     px_loop_free(controller->loop);
     if (controller->news.fd > 0) {

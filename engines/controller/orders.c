@@ -18,6 +18,8 @@
 
 extern char **environ;
 
+#define PROGRESS_PERIOD (20 * PX_NS_PER_MS) // between two words about a cluster that starts
+
 px_seat *px__seat(const px_controller *controller, uint32_t engine)
 {
     px_seat *seat;
@@ -57,6 +59,9 @@ static void tell_engine(px_controller *controller, const px_seat *seat, const ch
 static void tell_cluster(px_controller *controller)
 {
     PX_AUTO_BUF content = {0};
+    px_timer_remove(controller->news_timer);
+    controller->news_timer = NULL;
+    controller->told = px_now();
     px_jsonw w = px_jsonw_to(&content);
     px_jsonw_object(&w);
     px_jsonw_key_string(&w, "event", controller->stopping ? "stopping" : "state");
@@ -65,6 +70,24 @@ static void tell_cluster(px_controller *controller)
     px_jsonw_end_object(&w);
     if (px_buf_status(&content) == PX_OK) {
         px__hub_tell(controller, "cluster_notify", px_buf_slice(&content));
+    }
+}
+
+static void news_due(void *context, px_ns now)
+{
+    (void)now;
+    tell_cluster(context);
+}
+
+// tell_progress tells that one more engine of those that start is there: not of each, when they
+// come by the hundred.
+static void tell_progress(px_controller *controller)
+{
+    px_ns due = controller->told + PROGRESS_PERIOD;
+    if (controller->news_timer == NULL &&
+        (px_now() >= due || px_loop_add_timer(controller->loop, "news", due, 0, news_due,
+                                              controller, &controller->news_timer) != PX_OK)) {
+        tell_cluster(controller);
     }
 }
 
@@ -268,11 +291,11 @@ static void order_forget(px_controller *controller, uint32_t engine)
 static void order_cluster(px_controller *controller)
 {
     px_error error = {0};
-    if (px_roster_state(controller->roster) == PX_CLUSTER_RUNNING) {
+    px_cluster_state state = px_roster_state(controller->roster);
+    if (state == PX_CLUSTER_RUNNING) {
         px__fail(controller, "", "", "", "");
     }
-    bool hopeless = px_roster_usable(controller->roster) == 0 &&
-                    px_roster_state(controller->roster) != PX_CLUSTER_STARTING;
+    bool hopeless = state != PX_CLUSTER_STARTING && px_roster_usable(controller->roster) == 0;
     if (px_relay_hopeless(controller->relay, hopeless) != PX_OK) {
         abort(); // whoever waits for an engine would wait for ever
     }
@@ -280,7 +303,11 @@ static void order_cluster(px_controller *controller)
         px__files_publish(controller, &error) != PX_OK) {
         px_log_warning("cluster.json is out of date", "cause=%s", error.text);
     }
-    tell_cluster(controller);
+    if (state == PX_CLUSTER_STARTING) {
+        tell_progress(controller);
+    } else {
+        tell_cluster(controller);
+    }
 }
 
 static void order_finished(px_controller *controller)

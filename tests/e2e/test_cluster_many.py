@@ -51,20 +51,46 @@ def test_64_engines_start_work_and_stop(cluster):
     assert not any(map(alive, everything))
 
 
-def test_300_simulated_engines_of_which_a_tenth_dies(simulated, watch):
-    one = Cluster(300)
+def test_1000_simulated_engines_of_which_a_tenth_dies(simulated, watch):
+    from pxparallel import Client
+
+    one = Cluster(1000)
     engines = {e["id"]: e["pid"] for e in one.started["engines"]}
-    assert one.started["ready"] == 300 and list(engines) == list(range(300))
-    victims = random.Random(1).sample(sorted(engines), 30)
-    for engine in victims:
-        os.kill(engines[engine], signal.SIGKILL)
-    wait_for(lambda: one.status["ready"] == 270, "270 left")
+    assert one.started["ready"] == 1000 and list(engines) == list(range(1000))
+    victims = random.Random(1).sample(sorted(engines), 100)
+    with Client() as rc:
+        assert len(rc[:].execute("pass").get()) == 1000
+        view = rc.load_balanced_view()
+        view.retries = 10  # who is killed by chance with each of its engines is no culprit
+        # They answer with what they were asked.
+        tasks = [view.apply_async(int, number) for number in range(10_000)]
+        for engine in victims:
+            os.kill(engines[engine], signal.SIGKILL)
+        assert [task.get() for task in tasks] == [(int, (i,), {}) for i in range(10_000)]
+        wait_for(lambda: len(rc.ids) == 900, "the client knows who is left")
+        assert sorted({*engines} - {*rc.ids}) == sorted(victims)
+        assert len(rc[:].execute("pass").get()) == 900
+    wait_for(lambda: one.status["ready"] == 900, "900 left")
     assert [e["id"] for e in one.status["engines"] if e["state"] == "dead"] == sorted(victims)
     again = pxcluster("restart", "--engines", ",".join(map(str, victims)))
-    assert again["ready"] == 300 and max(e["id"] for e in again["engines"]) == 329
+    assert again["ready"] == 1000 and max(e["id"] for e in again["engines"]) == 1099
     pxcluster("scale", "-n", "5")
     wait_for(lambda: len(one.engines) == 5, "five left")
     one.stop()
+
+
+def test_1000_simulated_engines_in_one_process(simulated, watch, monkeypatch):
+    from pxparallel import Client
+
+    monkeypatch.setenv("SIMENGINE_CROWD", "1")
+    one = Cluster(1000)
+    assert one.started["ready"] == 1000
+    with Client() as rc:
+        assert len(rc[:].execute("pass").get()) == 1000
+    everything = processes(one)
+    assert len(everything) == 2
+    one.stop()
+    assert wait_gone(everything, 2) == []
 
 
 @pytest.mark.parametrize("seed", range(6))

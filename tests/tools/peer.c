@@ -62,41 +62,54 @@ void peer_send(test_peer *peer, px_link *link, const px_route *route, const uint
     (void)err; // an ended link is seen by its reader
 }
 
-static px_json *ask(test_peer *peer, px_link *link, const char *content)
+static void ask(test_peer *peer, px_link *link, const char *content)
 {
     px_route hub = {.kind = PX_ROUTE_HUB};
     px_outgoing message = {.msg_type = "register_request", .content = px_slice_str(content)};
     peer_send(peer, link, &hub, NULL, &message);
-    px_message *reply = peer_wait(peer, link);
-    px_json *json = NULL;
-    if (reply == NULL || px_json_parse(reply->content, &json, NULL) != PX_OK) {
-        die("registration", "the controller hung up");
-    }
-    px_message_free(reply);
-    if (strcmp(px_json_string(json, "status", ""), "ok") != 0) {
-        die("registration", px_json_string(json, "evalue", "refused"));
-    }
-    return json;
 }
 
-void peer_join(test_peer *peer, const char *who, const char *role)
+void peer_knock(test_peer *peer, const char *who)
 {
     px_error error = {0};
-    char content[256];
     if (px_session_new(px_slice_str(peer->file.key), peer->file.signature_scheme, NULL, "test",
                        &peer->session, &error) != PX_OK ||
         px_link_connect(peer->file.control, &peer->control, &error) != PX_OK) {
         die("connect", error.text);
     }
-    px_json *answer = ask(peer, peer->control, who);
+    ask(peer, peer->control, who);
+}
+
+bool peer_enter(test_peer *peer, const char *role, px_message *reply)
+{
+    px_error error = {0};
+    PX_AUTO(px_json) answer = NULL;
+    char content[256];
+    if (reply == NULL || px_json_parse(reply->content, &answer, NULL) != PX_OK) {
+        die("registration", "the controller hung up");
+    }
+    px_message_free(reply);
+    if (strcmp(px_json_string(answer, "status", ""), "ok") != 0) {
+        die("registration", px_json_string(answer, "evalue", "refused"));
+    }
+    if (peer->work != NULL) {
+        return true;
+    }
     peer->id = (uint32_t)px_json_int(answer, "id", 0);
     (void)snprintf(content, sizeof(content), "{\"role\":\"%s\",\"peer\":\"%s\"}", role,
                    px_json_string(answer, "peer", ""));
-    px_json_free(answer);
     if (px_link_connect(peer->file.work, &peer->work, &error) != PX_OK) {
         die("connect", error.text);
     }
-    px_json_free(ask(peer, peer->work, content));
+    ask(peer, peer->work, content);
+    return false;
+}
+
+void peer_join(test_peer *peer, const char *who, const char *role)
+{
+    peer_knock(peer, who);
+    (void)peer_enter(peer, role, peer_wait(peer, peer->control));
+    (void)peer_enter(peer, role, peer_wait(peer, peer->work));
 }
 
 void peer_leave(test_peer *peer)

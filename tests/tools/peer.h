@@ -17,6 +17,10 @@ typedef struct test_peer {
 // peer_join registers on both sockets; who is the control registration's content. Dies with a
 // message on stderr and status 1 when that fails.
 void peer_join(test_peer *peer, const char *who, const char *role);
+// The same without waiting: peer_knock sends the first registration, peer_enter takes the reply to
+// it and sends the second one, and takes the reply to that: true, it has joined.
+void peer_knock(test_peer *peer, const char *who);
+bool peer_enter(test_peer *peer, const char *role, px_message *reply);
 // peer_wait gives the next message of a link, waiting for it; NULL when the link has ended.
 px_message *peer_wait(test_peer *peer, px_link *link);
 // peer_next gives the next message that is there; NULL and PX_EAGAIN or PX_ECLOSED in ret_err.

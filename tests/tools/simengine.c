@@ -8,22 +8,26 @@
 //   crash        SIGSEGV                        deaf      from now on a shutdown_request is ignored
 // SIMENGINE_FAIL=zygote: the zygote ends before it is ready; =engine: each engine ends at once
 // with 3.
+// SIMENGINE_CROWD=1: all engines live in the zygote's own process, so that a thousand of them are
+// a thousand pairs of sockets and not a thousand forks.
 
 #include "../../kernel/nursery.h"
 #include "peer.h"
 
 #include "px/id.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 typedef struct sim_engine {
     test_peer peer;
-    bool deaf, over;
+    bool joined, deaf, over;
     int status;
     px_message *hanging;
 } sim_engine;
@@ -141,6 +145,12 @@ static short wanted(px_link *link)
     return (short)(POLLIN | (px_link_wants_write(link) ? POLLOUT : 0));
 }
 
+static void describe(uint32_t id, const char *token, char who[256])
+{
+    (void)snprintf(who, 256, "{\"role\":\"engine\",\"engine\":%u,\"token\":\"%s\",\"pid\":%d}", id,
+                   token, (int)getpid());
+}
+
 static int run(void *context, const px_engine_args *args)
 {
     sim_engine engine = {0};
@@ -156,10 +166,9 @@ static int run(void *context, const px_engine_args *args)
         (void)fprintf(stderr, "simulated engine: %s\n", error.text);
         return 1;
     }
-    (void)snprintf(who, sizeof(who),
-                   "{\"role\":\"engine\",\"engine\":%u,\"token\":\"%s\",\"pid\":%d}", args->engine,
-                   args->token, (int)getpid());
+    describe(args->engine, args->token, who);
     peer_join(&engine.peer, who, "engine");
+    engine.joined = true;
     struct pollfd fds[2] = {{.fd = px_link_fd(engine.peer.control)},
                             {.fd = px_link_fd(engine.peer.work)}};
     bool open = true;
@@ -180,6 +189,153 @@ static int run(void *context, const px_engine_args *args)
     return 0;
 }
 
+// --- many in one process
+// --------------------------------------------------------------------------
+
+typedef struct crowd {
+    px_cluster_file file;
+    int epoll;
+    px_buf line; // of stdin, so far
+    bool over;
+} crowd;
+
+static void say(const char *event, int64_t engine)
+{
+    char line[128];
+    int n = engine < 0 ? snprintf(line, sizeof(line), "{\"event\":\"%s\",\"pid\":%d}\n", event,
+                                  (int)getpid())
+                       : snprintf(line, sizeof(line),
+                                  "{\"event\":\"%s\",\"engine\":%d,\"pid\":%d,\"code\":0}\n", event,
+                                  (int)engine, (int)getpid());
+    if (write(STDOUT_FILENO, line, (size_t)n) != n) {
+        exit(1); // the controller is gone
+    }
+}
+
+static void listen_for(const crowd *all, sim_engine *engine, px_link *link)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = engine};
+    if (epoll_ctl(all->epoll, EPOLL_CTL_ADD, px_link_fd(link), &event) != 0) {
+        abort();
+    }
+}
+
+static void obey(crowd *all, px_slice line)
+{
+    PX_AUTO(px_json) order = NULL;
+    px_error error = {0};
+    char who[256];
+    if (px_json_parse(line, &order, &error) != PX_OK) {
+        abort();
+    }
+    const char *op = px_json_string(order, "op", "");
+    all->over = all->over || strcmp(op, "quit") == 0;
+    if (strcmp(op, "spawn") != 0) {
+        return;
+    }
+    if (all->file.key[0] == '\0' &&
+        px_cluster_file_load(px_json_string(order, "cluster", ""), &all->file, &error) != PX_OK) {
+        (void)fprintf(stderr, "simulated engines: %s\n", error.text);
+        exit(1);
+    }
+    sim_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        abort();
+    }
+    engine->peer.file = all->file;
+    say("spawned", px_json_int(order, "engine", 0));
+    describe((uint32_t)px_json_int(order, "engine", 0), px_json_string(order, "token", ""), who);
+    peer_knock(&engine->peer, who);
+    listen_for(all, engine, engine->peer.control);
+}
+
+// enter goes on with the registration of an engine that has not joined yet.
+static void enter(const crowd *all, sim_engine *engine)
+{
+    px_link *link = engine->peer.work != NULL ? engine->peer.work : engine->peer.control;
+    px_err err;
+    px_message *reply = peer_next(&engine->peer, link, &err);
+    if (reply == NULL && err == PX_EAGAIN) {
+        return;
+    }
+    engine->joined = peer_enter(&engine->peer, "engine", reply);
+    if (!engine->joined) {
+        listen_for(all, engine, engine->peer.work);
+    }
+}
+
+// hear_orders obeys what stdin says; its end is the controller's.
+static void hear_orders(crowd *all)
+{
+    if (px_buf_reserve(&all->line, 65536) != PX_OK) {
+        abort();
+    }
+    ssize_t n = read(STDIN_FILENO, all->line.data + all->line.size, 65536);
+    if (n <= 0) {
+        all->over = n == 0 || errno != EINTR;
+        return;
+    }
+    all->line.size += (size_t)n;
+    size_t start = 0;
+    const uint8_t *end;
+    while ((end = memchr(all->line.data + start, '\n', all->line.size - start)) != NULL) {
+        size_t size = (size_t)(end - all->line.data) - start;
+        obey(all, px_slice_of(all->line.data + start, size));
+        start += size + 1;
+    }
+    memmove(all->line.data, all->line.data + start, all->line.size - start);
+    all->line.size -= start;
+}
+
+static void flush(px_link *link)
+{
+    while (px_link_wants_write(link) && px_link_flush(link) == PX_OK) {
+        struct pollfd room = {.fd = px_link_fd(link), .events = POLLOUT};
+        (void)poll(&room, 1, -1);
+    }
+}
+
+static void hear(sim_engine *engine)
+{
+    bool open = listen_to(engine, engine->peer.control) && listen_to(engine, engine->peer.work);
+    flush(engine->peer.control);
+    flush(engine->peer.work);
+    if (!open || engine->over) {
+        say("exit", engine->peer.id);
+        px_message_free(engine->hanging);
+        peer_leave(&engine->peer); // closed, they leave the epoll set
+        free(engine);
+    }
+}
+
+static int live_together(void)
+{
+    crowd all = {.epoll = epoll_create1(EPOLL_CLOEXEC)};
+    struct epoll_event orders = {.events = EPOLLIN};
+    if (all.epoll < 0 || epoll_ctl(all.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &orders) != 0) {
+        abort();
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    say("ready", -1);
+    while (!all.over) {
+        struct epoll_event ready; // one at a time: an engine that ends has two links
+        if (epoll_wait(all.epoll, &ready, 1, -1) != 1) {
+            continue;
+        }
+        sim_engine *engine = ready.data.ptr;
+        if (engine == NULL) {
+            hear_orders(&all);
+        } else if (!engine->joined) {
+            enter(&all, engine);
+        } else {
+            hear(engine);
+        }
+    }
+    px_buf_done(&all.line);
+    (void)close(all.epoll);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     px_nursery *nursery = NULL;
@@ -189,6 +345,9 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--folder") == 0) {
             folder = argv[i + 1];
         }
+    }
+    if (getenv("SIMENGINE_CROWD") != NULL) {
+        return live_together();
     }
     if (folder == NULL || px_nursery_open(folder, argc, argv, &nursery) != PX_OK) {
         (void)fputs("usage: simengine --zygote --folder DIR, started by pxcontroller\n", stderr);
