@@ -2,12 +2,16 @@
 // the bytes of a large frame that is not in the buffer yet are read straight into the frame, with
 // the buffer behind it in the same readv for what follows.
 //
+// A link that has nothing to read has no buffer: of a thousand links few have at any moment, and
+// who serves them takes the same warm one for each.
+//
 // A head is believed only after its limits were checked: number of frames, sum of the sizes.
 #include "frames.h"
 #include "link.h"
 #include "little.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +22,24 @@
 #define IN_PLACE ((size_t)1 << 13)
 // Up to this size, the frames of a message share their memory.
 #define SMALL ((size_t)1 << 12)
+
+static _Atomic(uint8_t *) spare_buffer; // any thread's, of BUFFER_SIZE; NULL: none
+
+static uint8_t *take_buffer(void)
+{
+    uint8_t *buffer = atomic_exchange(&spare_buffer, NULL);
+    return buffer != NULL ? buffer : malloc(BUFFER_SIZE);
+}
+
+// leave_buffer gives the buffer of a link back if all of it was read.
+static void leave_buffer(px__inbox *in)
+{
+    if (in->from == in->to) {
+        free(atomic_exchange(&spare_buffer, in->buffer));
+        in->buffer = NULL;
+        in->from = in->to = 0;
+    }
+}
 
 void px__inbox_done(px__inbox *in)
 {
@@ -147,7 +169,7 @@ static px_err read_more(px_link *link)
     size_t wanted = 0;
 
     if (in->buffer == NULL) {
-        in->buffer = malloc(BUFFER_SIZE);
+        in->buffer = take_buffer();
         if (in->buffer == NULL) {
             return PX_ENOMEM;
         }
@@ -198,10 +220,11 @@ px_err px_link_recv(px_link *link, px_frames *ret_frames)
         }
         // A short read emptied the socket: asking again would only cost a system call. What comes
         // later makes the descriptor readable.
-        if (in->drained) {
+        err = in->drained ? PX_EAGAIN : read_more(link);
+        if (err == PX_EAGAIN) {
             in->drained = false;
-            return PX_EAGAIN;
+            leave_buffer(in);
         }
-        PX_TRY(read_more(link));
+        PX_TRY(err);
     }
 }
