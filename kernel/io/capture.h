@@ -37,7 +37,10 @@ typedef struct px_capture {
     atomic_uint misses;           // looks at the pipes before a text that found nothing, in a row
     atomic_bool draining;         // what the pipes held is on its way to the outbox
     atomic_bool on;
-    _Atomic px_ns last_text; // when Python last wrote
+    _Atomic uint64_t last_text; // when Python last wrote, in ticks
+    _Atomic double pace;        // ticks in a nanosecond; 0: not known yet
+    uint64_t opened_ticks;      // when it was started
+    px_ns opened;               // the same
 } px_capture;
 
 // px_capture_init makes the pipes (unless wanted is false); px-io watches px_capture_fd(…, 0 and 1)
