@@ -255,9 +255,15 @@ static void wake(const px_intake *intake)
     (void)written; // a full counter is readable as well
 }
 
+// memory_of is how much memory a message takes, which for a small one is more than its bytes.
+static size_t memory_of(const px_kept *kept)
+{
+    return kept->home != NULL ? (kept->room + (size_t)1) * PX_ROOM : sizeof(*kept) + kept->size;
+}
+
 void px_intake_post(px_intake *intake, px_kept *kept, bool urgent)
 {
-    (void)atomic_fetch_add_explicit(&intake->bytes, kept->size, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&intake->bytes, memory_of(kept), memory_order_relaxed);
     push(&intake->top, kept);
     if (urgent) {
         atomic_store(&intake->urgent, true);
@@ -276,7 +282,7 @@ px_kept *px_intake_take(px_intake *intake)
         px_kept *next = kept->next;
         kept->next = oldest;
         oldest = kept;
-        bytes += kept->size;
+        bytes += memory_of(kept);
         kept = next;
     }
     (void)atomic_fetch_sub_explicit(&intake->bytes, bytes, memory_order_relaxed);

@@ -76,7 +76,7 @@ typedef struct px_intake {
     px_kept *spare[PX_ROOMS]; // px-relay's: memory to be used again
     size_t n_spare;
     atomic_bool asleep, urgent;
-    atomic_size_t bytes; // posted and not taken yet
+    atomic_size_t bytes; // of memory: posted and not taken yet
     int fd;
 } px_intake;
 
