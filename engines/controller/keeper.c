@@ -32,8 +32,8 @@
 #define DELIVERED_MOST 10000
 #define KEPT_BYTES ((size_t)1 << 30)
 #define KEPT_MOST 1000000
-#define LARGE_BYTES ((size_t)128 << 20)
-#define RESULT_MOST ((size_t)64 << 20) // a delivered result of more is not kept
+#define LARGE_BYTES ((size_t)16 << 20)
+#define RESULT_MOST ((size_t)8 << 20) // a delivered result of more is not kept
 #define FLUSH_AFTER PX_NS_PER_S
 #define FLUSH_ROWS 1000
 #define RETRY_AFTER (60 * PX_NS_PER_S)
