@@ -3,15 +3,15 @@
 //   submit ─→ WAITING ─its dependencies end→ READY ─an engine has room→ SENT ─reply→ over
 //                │                            (PICKY: only some engines)  │
 //                └─ time, abort, impossible ──────────→ over              └─ its engine died, or
-//                the
-//                                                                            reply failed and
+//                                                                            the reply failed and
 //                                                                            retries are left:
 //                                                                            READY, first
 //
 // One place decides: `place`, called at the end of each event, fills engines while there is room.
 // Room is one task; or, when the tasks of a client are measured to be short, as many as make about
-// LOOKAHEAD of work, so that an engine does not wait for us between two of them (12 us a task
-// become 0.3 us) and yet nothing long is stuck behind something longer.
+// LOOKAHEAD of work, and one more where they take a few times that, so that an engine does not wait
+// for us between two of them (12 us a task become 0.3 us) and yet nothing long is stuck behind
+// something longer.
 //
 // What was sent ahead may turn out to stand behind something long, while others have nothing to do:
 // then it is asked back (RECALL), and goes to one of those.
@@ -30,6 +30,7 @@
 #include <string.h>
 
 #define LOOKAHEAD_NS (5 * PX_NS_PER_MS)
+#define ONE_AHEAD_NS (20 * PX_NS_PER_MS) // tasks up to this long: one more than the engine runs
 #define MOST_DEATHS 2 // of engines that ran a task, before it is given up, retries not counted
 
 px_err px_sched_new(px_sched **ret_sched)
@@ -221,8 +222,11 @@ static void fail(px_sched *sched, px_task *task, px_sched_why why, px_sched_orde
 
 static size_t room_for(const px_queue *queue)
 {
-    if (queue->task_ns == 0 || queue->task_ns > LOOKAHEAD_NS) {
+    if (queue->task_ns == 0 || queue->task_ns > ONE_AHEAD_NS) {
         return 1;
+    }
+    if (queue->task_ns > LOOKAHEAD_NS) {
+        return 2; // an engine need not wait for our answer to its last one
     }
     size_t room = (size_t)(LOOKAHEAD_NS / queue->task_ns) + 1;
     return room < PX_MOST_AHEAD ? room : PX_MOST_AHEAD;
@@ -272,14 +276,21 @@ static void place_picky(px_sched *sched, px_ns now, px_sched_orders *orders)
     }
 }
 
-// fail_all fails every task that no engine has.
+// next_unsent is a task that no engine has and that waits for one; NULL: there is none.
+static px_task *next_unsent(const px_sched *sched)
+{
+    if (sched->picky.first != NULL) {
+        return sched->picky.first;
+    }
+    return sched->turn != NULL ? sched->turn->ready.first : NULL;
+}
+
+// fail_all fails every task that no engine has, and those that become ready by that.
 static void fail_all(px_sched *sched, px_sched_why why, px_sched_orders *orders)
 {
-    while (sched->picky.first != NULL) {
-        fail(sched, sched->picky.first, why, orders);
-    }
-    while (sched->turn != NULL) {
-        fail(sched, sched->turn->ready.first, why, orders);
+    px_task *task;
+    while ((task = next_unsent(sched)) != NULL) {
+        fail(sched, task, why, orders);
     }
 }
 

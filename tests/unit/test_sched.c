@@ -36,18 +36,24 @@ static void submit(px_sched *sched, px_ns now, uint64_t task, px_sched_orders *o
     ck_assert(px_sched_check(sched));
 }
 
-// submit_after gives a task terms: it depends on `on` by the rules.
-static void submit_after(px_sched *sched, uint64_t task, const px_terms *terms, const uint64_t *on,
-                         px_sched_orders *orders)
+// submit_task gives a task terms: it depends on `on` by the rules.
+static void submit_task(px_sched *sched, px_sched_task task, const px_terms *terms,
+                        const uint64_t *on, px_sched_orders *orders)
 {
     px_bytes *frame;
     px_terms read;
     ok(px_terms_encode(terms, on, &frame));
     ok(px_terms_decode(px_bytes_slice(frame), &read));
-    px_sched_task t = {.client = 1, .task = task, .terms = &read};
-    ok(px_sched_submit(sched, 1, &t, orders));
+    task.terms = &read;
+    ok(px_sched_submit(sched, 1, &task, orders));
     ck_assert(px_sched_check(sched));
     px_bytes_unref(frame);
+}
+
+static void submit_after(px_sched *sched, uint64_t task, const px_terms *terms, const uint64_t *on,
+                         px_sched_orders *orders)
+{
+    submit_task(sched, (px_sched_task){.client = 1, .task = task}, terms, on, orders);
 }
 
 static px_verdict reply(px_sched *sched, px_ns now, uint32_t engine, uint64_t task, bool failed,
@@ -283,6 +289,36 @@ START_TEST(test_sched__nothing_waits_for_engines_that_will_not_come)
     px_sched_engine_up(sched, 5, 1, &orders);
     submit(sched, 6, 10, &orders);
     ck_assert_int_eq(last(&orders)->kind, PX_SCHED_SEND);
+    done(sched, &orders);
+}
+END_TEST
+
+START_TEST(test_sched__nothing_waits_that_became_ready_when_others_could_not_run)
+{
+    px_sched *sched = sched_with(0);
+    px_sched_orders orders = {0};
+    uint32_t some[] = {7, 8};
+    const px_terms failed = {.n_after = 1, .after_rule = PX_TERMS_FAILURE};
+    submit(sched, 1, 1, &orders);
+    submit_task(sched, (px_sched_task){.client = 1, .task = 2, .targets = some, .n_targets = 2},
+                &failed, (const uint64_t[]){1}, &orders);
+    submit_after(sched, 3, &failed, (const uint64_t[]){2}, &orders);
+    ck_assert_uint_eq(px_sched_waiting(sched), 3);
+    px_sched_hopeless(sched, 2, true, &orders);
+    ck_assert_uint_eq(count(&orders, PX_SCHED_FAIL), 3);
+    done(sched, &orders);
+}
+END_TEST
+
+START_TEST(test_sched__sends_one_ahead_of_those_that_take_a_little)
+{
+    px_sched *sched = sched_with(1);
+    px_sched_orders orders = {0};
+    for (uint64_t i = 1; i <= 4; i++) {
+        submit(sched, 1, i, &orders);
+    }
+    (void)reply(sched, 1 + 10 * MS, 0, 1, false, &orders);
+    ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 1 + 2);
     done(sched, &orders);
 }
 END_TEST
@@ -564,5 +600,7 @@ UNIT_MAIN("sched", test_sched__gives_each_engine_one_then_waits,
           test_sched__runs_after_what_it_waits_for, test_sched__fails_a_chain_when_its_first_fails,
           test_sched__any_is_content_with_one_and_all_is_not, test_sched__follows_to_where_it_ran,
           test_sched__says_what_cannot_be, test_sched__nothing_waits_for_engines_that_will_not_come,
+          test_sched__nothing_waits_that_became_ready_when_others_could_not_run,
+          test_sched__sends_one_ahead_of_those_that_take_a_little,
           test_sched__aborts_and_times_out_what_waits,
           test_sched__asks_back_what_stands_behind_something_long, test_sched__holds_in_a_storm)
