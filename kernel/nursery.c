@@ -466,15 +466,11 @@ static bool listen_line(px_nursery *nursery, const px_nursery_hooks *hooks)
     }
     nursery->line.size += (size_t)n;
     size_t start = 0;
-    const uint8_t *end;
-    while (!nursery->finished &&
-           (end = memchr(nursery->line.data + start, '\n', nursery->line.size - start)) != NULL) {
-        size_t size = (size_t)(end - nursery->line.data) - start;
-        obey(nursery, hooks, px_slice_of(nursery->line.data + start, size));
-        start += size + 1;
+    px_slice line;
+    while (!nursery->finished && px_buf_line(&nursery->line, &start, &line)) {
+        obey(nursery, hooks, line);
     }
-    memmove(nursery->line.data, nursery->line.data + start, nursery->line.size - start);
-    nursery->line.size -= start;
+    px_buf_drop(&nursery->line, start);
     return true;
 }
 

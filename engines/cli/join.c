@@ -256,16 +256,13 @@ static bool from_zygote(join *j)
     }
     j->line.size += (size_t)n;
     size_t start = 0;
-    const uint8_t *end;
-    while ((end = memchr(j->line.data + start, '\n', j->line.size - start)) != NULL) {
-        size_t size = (size_t)(end - j->line.data) - start;
-        if (report(j, px_slice_of(j->line.data + start, size)) != PX_OK) {
+    px_slice line;
+    while (px_buf_line(&j->line, &start, &line)) {
+        if (report(j, line) != PX_OK) {
             return false;
         }
-        start += size + 1;
     }
-    memmove(j->line.data, j->line.data + start, j->line.size - start);
-    j->line.size -= start;
+    px_buf_drop(&j->line, start);
     return true;
 }
 

@@ -56,6 +56,11 @@ static void sort_back(px_intake *intake)
     }
 }
 
+static size_t room_size(size_t class)
+{
+    return (class + 1) * PX_ROOM;
+}
+
 // room gives memory for a message of that size. px-relay.
 static px_kept *room(px_intake *intake, size_t size, uint16_t *ret_class)
 {
@@ -69,7 +74,7 @@ static px_kept *room(px_intake *intake, size_t size, uint16_t *ret_class)
     px_kept *kept = intake->spare[class];
     *ret_class = (uint16_t) class;
     if (kept == NULL) {
-        return malloc((class + 1) * PX_ROOM);
+        return malloc(room_size(class));
     }
     intake->spare[class] = kept->next;
     intake->n_spare--;
@@ -258,7 +263,7 @@ static void wake(const px_intake *intake)
 // memory_of is how much memory a message takes, which for a small one is more than its bytes.
 static size_t memory_of(const px_kept *kept)
 {
-    return kept->home != NULL ? (kept->room + (size_t)1) * PX_ROOM : sizeof(*kept) + kept->size;
+    return kept->home != NULL ? room_size(kept->room) : sizeof(*kept) + kept->size;
 }
 
 void px_intake_post(px_intake *intake, px_kept *kept, bool urgent)

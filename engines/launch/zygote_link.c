@@ -66,14 +66,11 @@ static bool hear(px_zygote *zygote)
     zygote->in.size += (size_t)n;
     // The lines are taken out first: what is told may end in starting another zygote.
     size_t start = 0;
-    const uint8_t *end;
-    while ((end = memchr(zygote->in.data + start, '\n', zygote->in.size - start)) != NULL) {
-        size_t size = (size_t)(end - zygote->in.data) - start;
-        px_zygote_understand(&zygote->events, px_slice_of(zygote->in.data + start, size));
-        start += size + 1;
+    px_slice line;
+    while (px_buf_line(&zygote->in, &start, &line)) {
+        px_zygote_understand(&zygote->events, line);
     }
-    memmove(zygote->in.data, zygote->in.data + start, zygote->in.size - start);
-    zygote->in.size -= start;
+    px_buf_drop(&zygote->in, start);
     return true;
 }
 

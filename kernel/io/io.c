@@ -195,11 +195,10 @@ static bool send_taken(px_io *io, bool flush)
 // send_rounds empties the outbox as far as it lets go. Sending lock held.
 static void send_rounds(px_io *io, bool flush)
 {
-    px_ns due = 0;
     px_outbox *box = &io->kernel->outbox;
     bool begin = true;
     while (send_taken(io, flush)) {
-        io->taken = px_outs_merge(px_outbox_take(box, px_now(), begin, flush, &due));
+        io->taken = px_outs_merge(px_outbox_take(box, px_now(), begin, flush));
         begin = false;
         px_room_wake(&box->room);
         if (io->taken == NULL) {

@@ -206,7 +206,6 @@ static void set_timer(px_outbox *box, px_ns due)
 // await_text says that the text at the end waits until due. Lock held.
 static void await_text(px_outbox *box, px_ns due)
 {
-    box->waiting = due != 0;
     box->waiting_line = due > box->next_stream && !ends_line(box->last);
     set_timer(box, due);
 }
@@ -214,7 +213,7 @@ static void await_text(px_outbox *box, px_ns due)
 // look_in_time has the reader look when the text that was just written may leave. Lock held.
 static void look_in_time(px_outbox *box, bool line)
 {
-    if (box->woken || box->draining || (box->waiting && !(line && box->waiting_line))) {
+    if (box->woken || box->draining || (box->timer != 0 && !(line && box->waiting_line))) {
         return;
     }
     if (box->last_firm != NULL) {
@@ -324,7 +323,7 @@ static void clear_fd(px_outbox *box)
     box->woken = false;
 }
 
-px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due)
+px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush)
 {
     px_out *chain = NULL;
     px_ns due = 0;
@@ -334,7 +333,6 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
             clear_fd(box);
         }
         box->draining = true;
-        box->waiting = false;
     }
     if (box->last_firm != NULL) {
         chain = take_until(box, box->last_firm);
@@ -357,7 +355,6 @@ px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns 
         await_text(box, due);
     }
     (void)pthread_mutex_unlock(&box->lock);
-    *ret_due = due;
     return chain;
 }
 
@@ -369,7 +366,6 @@ void px_outbox_slow_down(px_outbox *box, size_t shown)
 void px_outbox_wake(px_outbox *box)
 {
     (void)pthread_mutex_lock(&box->lock);
-    box->waiting = false;
     wake(box);
     (void)pthread_mutex_unlock(&box->lock);
 }

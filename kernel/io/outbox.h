@@ -67,13 +67,12 @@ typedef struct px_outbox {
     px_out *last_firm;        // the last entry that is not a stream; NULL when there is none
     int fd;                   // eventfd: readable when px-io should look
     int text_fd;              // timerfd: the same, because the text at the end may leave
-    px_ns timer;              // what text_fd was set to; 0: not set
+    px_ns timer;              // what text_fd was set to for the text at the end; 0: not set
     px_ns (*clock)(void);     // px_now; tests have another
     px_ns first_wait;         // PX_STREAM_FIRST, or its like
     bool woken;               // fd was written and not yet read
     bool draining;            // somebody is in px_outbox_take's caller and will look again
-    bool waiting;             // the timer stands for the streams at the end
-    bool waiting_line;        // … and that only because the first line is not complete
+    bool waiting_line;        // the timer stands only because the first line is not complete
     _Atomic px_ns period;     // between two messages of text: longer the more the page shows
     px_ns next_stream;        // when streams at the end may leave again
     px_ns first_text;         // when the first text at the end came
@@ -97,10 +96,10 @@ void px_outbox_write(px_outbox *box, px_parent *parent, px_stream_name stream, p
 void px_outbox_write_whole(px_outbox *box, px_parent *parent, px_stream_name stream,
                            px_bytes *text);
 
-// px_outbox_take removes what may leave now, oldest first; NULL when nothing may. ret_due is then
-// when more may, 0 for never; text_fd is set to it. With flush, everything may leave. Calls come in
-// rounds: the first of a round has begin set, and the round ends with the call that answers NULL.
-px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush, px_ns *ret_due);
+// px_outbox_take removes what may leave now, oldest first; NULL when nothing may: text_fd is then
+// set to when more may. With flush, everything may leave. Calls come in rounds: the first of a
+// round has begin set, and the round ends with the call that answers NULL.
+px_out *px_outbox_take(px_outbox *box, px_ns now, bool begin, bool flush);
 
 // px_outbox_slow_down: the page shows so many bytes of text. It draws all of them anew with each
 // message, so there are fewer from here on. Any thread.

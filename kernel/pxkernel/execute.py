@@ -95,8 +95,7 @@ class Execution:
             **self._identity(shell.run_cell_async),
         )
         task = self.kernel.create_task(self._finish(coroutine, restore))
-        if threading.current_thread() is threading.main_thread():
-            self.kernel.main_loop.hear_signals()
+        self.kernel.main_loop.hear_signals()
         _kernel.interrupt_async(task.cancel)
         return task
 
@@ -108,8 +107,7 @@ class Execution:
                 result = await coroutine
             finally:
                 _kernel.interrupt_async(None)
-                if threading.current_thread() is threading.main_thread():
-                    self.kernel.main_loop.hear_no_signals()
+                self.kernel.main_loop.hear_no_signals()
                 shell.events.trigger("post_execute")
                 if not self.silent:
                     shell.events.trigger("post_run_cell", result)

@@ -75,7 +75,9 @@ class MainLoop:
     def hear_signals(self) -> None:
         """Have signals wake asyncio's loop, until ``hear_no_signals``. One that comes just before
         the loop goes to sleep, or to another thread, would be seen when it wakes for another
-        reason. In the main thread."""
+        reason. Nothing outside the main thread, whose loop it is."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         selector = getattr(self.asyncio_loop, "_selector", None)
         end = getattr(self.asyncio_loop, "_csock", None)  # of the pair that wakes it, asyncio's own
         if selector is not None and end is not None:  # else a loop that sees to it itself
@@ -83,6 +85,8 @@ class MainLoop:
 
     def hear_no_signals(self) -> None:
         """Undo ``hear_signals``."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         selector = getattr(self.asyncio_loop, "_selector", None)
         if selector is not None:
             vars(selector).pop("select", None)

@@ -93,6 +93,24 @@ px_err px_buf_status(const px_buf *buf)
     return buf->failed ? PX_ENOMEM : PX_OK;
 }
 
+bool px_buf_line(const px_buf *buf, size_t *at, px_slice *ret_line)
+{
+    size_t rest = buf->size - *at;
+    const uint8_t *end = rest > 0 ? memchr(buf->data + *at, '\n', rest) : NULL;
+    if (end == NULL) {
+        return false;
+    }
+    *ret_line = px_slice_of(buf->data + *at, (size_t)(end - (buf->data + *at)));
+    *at += ret_line->size + 1;
+    return true;
+}
+
+void px_buf_drop(px_buf *buf, size_t size)
+{
+    memmove(buf->data, buf->data + size, buf->size - size);
+    buf->size -= size;
+}
+
 uint8_t *px_buf_detach(px_buf *buf, size_t *ret_size)
 {
     uint8_t *data = buf->data;

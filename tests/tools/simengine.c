@@ -27,7 +27,8 @@
 
 typedef struct sim_engine {
     test_peer peer;
-    bool joined, deaf, over;
+    bool joined; // of a crowd
+    bool deaf, over;
     int status;
     px_message *hanging;
 } sim_engine;
@@ -168,7 +169,6 @@ static int run(void *context, const px_engine_args *args)
     }
     describe(args->engine, args->token, who);
     peer_join(&engine.peer, who, "engine");
-    engine.joined = true;
     struct pollfd fds[2] = {{.fd = px_link_fd(engine.peer.control)},
                             {.fd = px_link_fd(engine.peer.work)}};
     bool open = true;
@@ -189,8 +189,7 @@ static int run(void *context, const px_engine_args *args)
     return 0;
 }
 
-// --- many in one process
-// --------------------------------------------------------------------------
+// --- many in one process -------------------------------------------------------------------------
 
 typedef struct crowd {
     px_cluster_file file;
@@ -243,8 +242,9 @@ static void obey(crowd *all, px_slice line)
         abort();
     }
     engine->peer.file = all->file;
-    say("spawned", px_json_int(order, "engine", 0));
-    describe((uint32_t)px_json_int(order, "engine", 0), px_json_string(order, "token", ""), who);
+    int64_t id = px_json_int(order, "engine", 0);
+    say("spawned", id);
+    describe((uint32_t)id, px_json_string(order, "token", ""), who);
     peer_knock(&engine->peer, who);
     listen_for(all, engine, engine->peer.control);
 }
@@ -277,14 +277,11 @@ static void hear_orders(crowd *all)
     }
     all->line.size += (size_t)n;
     size_t start = 0;
-    const uint8_t *end;
-    while ((end = memchr(all->line.data + start, '\n', all->line.size - start)) != NULL) {
-        size_t size = (size_t)(end - all->line.data) - start;
-        obey(all, px_slice_of(all->line.data + start, size));
-        start += size + 1;
+    px_slice line;
+    while (px_buf_line(&all->line, &start, &line)) {
+        obey(all, line);
     }
-    memmove(all->line.data, all->line.data + start, all->line.size - start);
-    all->line.size -= start;
+    px_buf_drop(&all->line, start);
 }
 
 static void flush(px_link *link)

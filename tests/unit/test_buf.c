@@ -52,5 +52,29 @@ START_TEST(test_buf__gives_its_bytes_away)
 }
 END_TEST
 
+START_TEST(test_buf__gives_whole_lines_and_keeps_the_rest)
+{
+    PX_AUTO_BUF buf = {0};
+    px_slice line;
+    size_t at = 0;
+
+    ck_assert(!px_buf_line(&buf, &at, &line));
+    px_buf_append_str(&buf, "one\n\nthr");
+    ck_assert(px_buf_line(&buf, &at, &line));
+    expect_text(line, "one");
+    ck_assert(px_buf_line(&buf, &at, &line));
+    expect_text(line, "");
+    ck_assert(!px_buf_line(&buf, &at, &line));
+    px_buf_drop(&buf, at);
+    expect_text(px_buf_slice(&buf), "thr");
+    px_buf_append_str(&buf, "ee\n");
+    at = 0;
+    ck_assert(px_buf_line(&buf, &at, &line));
+    expect_text(line, "three");
+    px_buf_drop(&buf, at);
+    ck_assert_uint_eq(buf.size, 0);
+}
+END_TEST
+
 UNIT_MAIN("buf", test_buf__grows_and_keeps_what_it_has, test_buf__remembers_a_failure,
-          test_buf__gives_its_bytes_away)
+          test_buf__gives_its_bytes_away, test_buf__gives_whole_lines_and_keeps_the_rest)

@@ -45,8 +45,7 @@ static const char *taken(px_stream_name stream)
 {
     static char text[1 << 12];
     size_t n = 0;
-    px_ns due;
-    px_out *chain = px_outbox_take(&box, PX_NS_PER_S, true, true, &due);
+    px_out *chain = px_outbox_take(&box, PX_NS_PER_S, true, true);
     while (chain != NULL) {
         px_out *next = chain->next;
         if (chain->stream == stream) {
@@ -148,8 +147,7 @@ START_TEST(test_capture__takes_more_than_a_pipe_holds)
         struct pollfd item = {.fd = px_capture_fd(&capture, 0), .events = POLLIN};
         ck_assert_int_eq(poll(&item, 1, 10000), 1);
         px_capture_drain(&capture, false);
-        px_ns due;
-        px_out *out = px_outbox_take(&box, PX_NS_PER_S, true, true, &due);
+        px_out *out = px_outbox_take(&box, PX_NS_PER_S, true, true);
         while (out != NULL) {
             px_out *next = out->next;
             size += out->text.size;

@@ -104,17 +104,24 @@ START_TEST(test_sched__gives_each_engine_one_then_waits)
 }
 END_TEST
 
-START_TEST(test_sched__sends_ahead_when_tasks_are_short)
+// check_ahead looks at one engine and n tasks, of which the first takes so long: how many are sent
+// when it is over.
+static void check_ahead(uint64_t n, px_ns took, size_t ahead)
 {
     px_sched *sched = sched_with(1);
     px_sched_orders orders = {0};
-    for (uint64_t i = 1; i <= 200; i++) {
+    for (uint64_t i = 1; i <= n; i++) {
         submit(sched, 1, i, &orders);
     }
     ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 1);
-    (void)reply(sched, 1 + MS, 0, 1, false, &orders); // took 1 ms: five and one more
-    ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 1 + 6);
+    (void)reply(sched, 1 + took, 0, 1, false, &orders);
+    ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 1 + ahead);
     done(sched, &orders);
+}
+
+START_TEST(test_sched__sends_ahead_when_tasks_are_short)
+{
+    check_ahead(200, MS, 6); // five and one more
 }
 END_TEST
 
@@ -312,14 +319,7 @@ END_TEST
 
 START_TEST(test_sched__sends_one_ahead_of_those_that_take_a_little)
 {
-    px_sched *sched = sched_with(1);
-    px_sched_orders orders = {0};
-    for (uint64_t i = 1; i <= 4; i++) {
-        submit(sched, 1, i, &orders);
-    }
-    (void)reply(sched, 1 + 10 * MS, 0, 1, false, &orders);
-    ck_assert_uint_eq(count(&orders, PX_SCHED_SEND), 1 + 2);
-    done(sched, &orders);
+    check_ahead(4, 10 * MS, 2);
 }
 END_TEST
 

@@ -52,6 +52,10 @@ static inline px_slice px_buf_slice(const px_buf *buf)
 {
     return px_slice_of(buf->data, buf->size);
 }
+// px_buf_line gives the whole line that begins at *at, without its end, and puts *at behind it;
+// false when there is none yet. px_buf_drop removes so many bytes from the front.
+bool px_buf_line(const px_buf *buf, size_t *at, px_slice *ret_line);
+void px_buf_drop(px_buf *buf, size_t size);
 // px_buf_detach gives the bytes away (free with free()); the buffer is empty afterwards.
 uint8_t *px_buf_detach(px_buf *buf, size_t *ret_size);
 
