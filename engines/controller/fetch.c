@@ -2,9 +2,7 @@
 // it is there.
 //
 // What the client gets are the messages themselves, outputs and reply or loss, under the number of
-// its own task: to it a fetched result is like one of its own. From memory they go out with the
-// signature that they came with; from the file they are signed anew, since the cluster that wrote
-// them may have had another key.
+// its own task: to it a fetched result is like one of its own.
 
 #include "keeping.h"
 #include "pack.h"
@@ -21,21 +19,8 @@ typedef struct px_receiver {
     px_keeper *keeper;
     uint32_t client;
     uint64_t task;
-    bool sign;
     bool found;
 } px_receiver;
-
-static void sign(const px_receiver *to, px_frames *frames)
-{
-    char signature[PX_SIGNATURE_SIZE * 2];
-    px_bytes *bytes = NULL;
-    const px_slice parts[] = {px_frames_get(frames, 3), px_frames_get(frames, 4),
-                              px_frames_get(frames, 5), px_frames_get(frames, 6)};
-    if (px_sign(to->keeper->signer, parts, 4, signature) == PX_OK &&
-        px_bytes_copy(px_slice_str(signature), &bytes) == PX_OK) {
-        px_frames_set(frames, 2, bytes);
-    }
-}
 
 // readdress gives a message the route of the receiver's task.
 static px_err readdress(const px_receiver *to, px_frames *frames)
@@ -52,9 +37,6 @@ static px_err readdress(const px_receiver *to, px_frames *frames)
     route.flags = route.flags & PX_ROUTE_FAILED;
     PX_TRY(px_route_encode(&route, &engine, &head));
     px_frames_set(frames, 0, head);
-    if (to->sign) {
-        sign(to, frames);
-    }
     return PX_OK;
 }
 
@@ -178,16 +160,13 @@ static void send_row(void *context, const px_row *row)
     }
 }
 
-// read_id checks who asks, and gives the id that is asked for; "" when it is not to be had.
-static px_err read_id(px_keeper *keeper, const px_kept *kept, px_json **ret_content)
+// read_content gives what a request says.
+static px_err read_content(const px_kept *kept, px_json **ret_content)
 {
-    if (px_kept_count(kept) < 7) {
-        return PX_EFORMAT;
-    }
-    const px_slice parts[] = {px_kept_frame(kept, 3), px_kept_frame(kept, 4),
-                              px_kept_frame(kept, 5), px_kept_frame(kept, 6)};
-    PX_TRY(px_sign_check(keeper->signer, parts, 4, px_kept_frame(kept, 2)));
-    return px_json_parse(parts[3], ret_content, NULL);
+    enum { AT_CONTENT = 6 };
+    return px_kept_count(kept) > AT_CONTENT
+               ? px_json_parse(px_kept_frame(kept, AT_CONTENT), ret_content, NULL)
+               : PX_EFORMAT;
 }
 
 void px__fetch(px_keeper *keeper, const px_kept *kept)
@@ -195,8 +174,8 @@ void px__fetch(px_keeper *keeper, const px_kept *kept)
     char text[256];
     PX_AUTO(px_json) content = NULL;
     px_receiver to = {.keeper = keeper, .client = kept->client, .task = kept->task};
-    if (read_id(keeper, kept, &content) != PX_OK) {
-        refuse(&to, "ValueError", "the request for a result is malformed, or its signature wrong");
+    if (read_content(kept, &content) != PX_OK) {
+        refuse(&to, "ValueError", "the request for a result is malformed");
         return;
     }
     const char *msg_id = px_json_string(content, "msg_id", "");
@@ -205,7 +184,6 @@ void px__fetch(px_keeper *keeper, const px_kept *kept)
         send_record(&to, record);
         return;
     }
-    to.sign = true;
     if (keeper->store != NULL) {
         (void)px_store_find(keeper->store, msg_id, send_row, &to); // not found, or not to be read
     }

@@ -403,10 +403,7 @@ px_err px_keeper_new(const px_keeper_config *config, px_keeper **ret_keeper, px_
     px_err err = px_intake_init(&keeper->intake);
     bool lacks = keeper->cluster == NULL || keeper->mapped == NULL;
     err = err == PX_OK && lacks ? PX_ENOMEM : err;
-    err = err == PX_OK ? px_session_clone(config->session, &keeper->session) : err;
-    err = err == PX_OK
-              ? px_signer_new(px_slice_str(config->key), config->scheme, &keeper->signer, reterr)
-              : err;
+    err = err == PX_OK ? px_session_clone_trusting(config->session, &keeper->session) : err;
     if (err != PX_OK) {
         px_keeper_free(keeper);
         return px_error_set(reterr, err, "results of tasks cannot be kept: %s", px_err_text(err));
@@ -455,7 +452,6 @@ void px_keeper_free(px_keeper *keeper)
         px_mapped_free(keeper->mapped);
         px_store_free(keeper->store);
         px_session_free(keeper->session);
-        px_signer_free(keeper->signer);
         free(keeper->cluster);
         free(keeper);
     }

@@ -17,9 +17,8 @@ typedef struct px_keeper px_keeper;
 struct px_relay;
 
 typedef struct px_keeper_config {
-    const char *path;    // of the file; NULL: memory alone
-    const char *cluster; // its name, for sentences
-    const char *key, *scheme;
+    const char *path;          // of the file; NULL: memory alone
+    const char *cluster;       // its name, for sentences
     const px_session *session; // cloned
     px_mailbox *answers;       // receives px_answer letters
 } px_keeper_config;

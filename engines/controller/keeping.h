@@ -19,7 +19,6 @@ struct px_keeper {
     px_mapped *mapped;
     px_store *store; // NULL: memory alone
     px_session *session;
-    px_signer *signer;
     px_mailbox *answers;
     struct px_relay *relay;
     pthread_t thread;

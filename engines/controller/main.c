@@ -451,11 +451,8 @@ static px_err make_keeper(px_controller *controller, px_error *reterr)
     const char *where = controller->results != NULL ? controller->results
                         : controller->attach != 0   ? "memory"
                                                     : "disk";
-    px_keeper_config config = {.cluster = controller->name,
-                               .key = controller->file.key,
-                               .scheme = controller->file.signature_scheme,
-                               .session = controller->session,
-                               .answers = &controller->news};
+    px_keeper_config config = {
+        .cluster = controller->name, .session = controller->session, .answers = &controller->news};
     if (strcmp(where, "none") == 0) {
         return PX_OK;
     }

@@ -79,9 +79,10 @@ typedef struct px_front {
     px_source *sources[PX_DOORS];
     uint16_t ports[PX_DOORS];
     px_cluster_file file;
-    px_session *session; // composes towards both sides: they have one key
-    px_session *verifier;
-    px_signer *signer; // for broadcasts, whose headers we rewrite
+    px_session *session;  // composes towards both sides: they have one key
+    px_session *verifier; // of what comes in at the doors, and of the control link
+    px_session *reader;   // of the work link
+    px_signer *signer;    // of messages whose headers were written by others
     px_link *control, *work;
     px_source *control_source, *work_source;
     px_worker *workers_by_id, *workers_by_uuid;

@@ -118,17 +118,23 @@ static const char *topic_of(const px_worker *worker, const char *msg_type, char 
     return topic;
 }
 
-// publish hands an engine's output on as it came, under a topic.
-static void publish(px_front *front, const px_job *job, const px_message *message)
+// publish hands an engine's output on as it came, under a topic and signed: on the link it was not.
+static px_err publish(px_front *front, const px_job *job, const px_message *message)
 {
     char topic[128];
+    char signature[PX_SIGNATURE_SIZE * 2];
+    const px_slice parts[] = {message->header, message->parent, message->metadata,
+                              message->content};
+    const size_t first = message->delimiter + 2;
     PX_AUTO_FRAMES frames = {0};
     (void)topic_of(job->worker, message->msg_type, topic);
-    if (px_frames_push_copy(&frames, px_slice_str(topic)) == PX_OK &&
-        px_frames_share(&frames, &message->frames, message->delimiter,
-                        px_frames_count(&message->frames) - message->delimiter) == PX_OK) {
-        (void)px_socket_send(front->doors[PX_DOOR_IOPUB], &frames); // nobody there is no error
-    }
+    PX_TRY(px_sign(front->signer, parts, 4, signature));
+    PX_TRY(px_frames_push_copy(&frames, px_slice_str(topic)));
+    PX_TRY(px_frames_push_copy(&frames, PX_SLICE_LITERAL(PX_DELIMITER)));
+    PX_TRY(px_frames_push_copy(&frames, px_slice_str(signature)));
+    PX_TRY(px_frames_share(&frames, &message->frames, first,
+                           px_frames_count(&message->frames) - first));
+    return px_socket_send(front->doors[PX_DOOR_IOPUB], &frames);
 }
 
 static void publish_made(px_front *front, const px_job *job, const char *msg_type, px_slice content)
@@ -190,7 +196,7 @@ static px_message *read_message(px_front *front, const px_route *route, px_frame
         release_segments(front, route);
     }
     if (err == PX_OK) {
-        err = px_session_verify(front->verifier, frames, false, &message, &error);
+        err = px_session_verify(front->reader, frames, false, &message, &error);
     }
     if (err != PX_OK) {
         px_log_warning("message of the cluster dropped", "cause=\"%s\"", error.text);
@@ -252,7 +258,7 @@ static void take_work(px_front *front, px_frames *frames)
         if (route.kind == PX_ROUTE_OUTPUT && route.n == 1) {
             job->worker = px__worker(front, px_route_engine(&route, 0));
             keep_output(job, message);
-            publish(front, job, message);
+            (void)publish(front, job, message); // nobody there is no error
         }
         px_message_free(message);
     }

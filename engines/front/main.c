@@ -265,6 +265,7 @@ static px_err open_all(px_front *front, const settings *given, px_error *reterr)
     PX_TRY(watch_signals(front));
     PX_TRY(px_session_new(key, scheme, NULL, NULL, &front->session, reterr));
     PX_TRY(px_session_clone(front->session, &front->verifier));
+    PX_TRY(px_session_clone_trusting(front->session, &front->reader));
     PX_TRY(px_signer_new(key, scheme, &front->signer, reterr));
     PX_TRY(open_doors(front, reterr));
     PX_TRY(px__inside_open(front, reterr));
@@ -289,6 +290,7 @@ static void close_all(px_front *front)
     px_context_free(front->context);
     px_loop_free(front->loop);
     px_signer_free(front->signer);
+    px_session_free(front->reader);
     px_session_free(front->verifier);
     px_session_free(front->session);
     if (front->signal_fd >= 0) {

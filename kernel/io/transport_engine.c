@@ -67,6 +67,7 @@ typedef struct engine {
     px_io *io;
     px_link *control;
     px_link *work;
+    px_session *writer, *reader; // of the work link; the reader of both, once they have registered
     px_source *control_source;
     px_source *work_source;
     int wake_fd; // eventfd: a link wants to write, or has read ahead
@@ -156,7 +157,7 @@ static px_err send_work(engine *e, px_route_kind kind, const px_parent *to,
     uint32_t own = own_id(e);
     PX_AUTO_FRAMES frames = {0};
     PX_TRY(px_route_push(&frames, &route, &own));
-    PX_TRY(px_session_compose(e->base.session, outgoing, &frames));
+    PX_TRY(px_session_compose(e->writer, outgoing, &frames));
     bool shares = !px_link_is_far(e->work) && (asked.flags & PX_ROUTE_FAR) == 0;
     if (kind == PX_ROUTE_REPLY && shares && px_bulk_wanted(&frames, AT_BUFFERS)) {
         PX_TRY(pack(e, &frames, &route));
@@ -501,6 +502,9 @@ static px_err engine_open(px_transport *transport, px_io *io, px_error *reterr)
     engine *e = (engine *)(void *)transport;
     e->io = io;
     PX_TRY(enter(e, reterr));
+    PX_TRY(px_session_clone_trusting(e->base.session, &e->writer));
+    PX_TRY(px_session_clone_trusting(e->base.verifier, &e->reader));
+    e->base.verifier = e->reader;
     e->outlet->work = e->work;
     e->outlet->own_id = own_id(e);
     e->outlet->pid = getpid();
@@ -552,6 +556,8 @@ static void engine_close(px_transport *transport)
         (void)close(e->wake_fd);
     }
     px_results_free(e->results);
+    px_session_free(e->writer);
+    px_session_free(e->reader);
     free(e);
 }
 

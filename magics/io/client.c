@@ -22,9 +22,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { CONTROL_BUDGET = 64, WORK_BUDGET = 256, PUSH_US = 200 };
+enum { CONTROL_BUDGET = 64, WORK_BUDGET = 256 };
 
 px_err px__client_new(const px_client_options *options, px_client **ret_client, px_error *reterr)
 {
@@ -40,7 +41,7 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
     client->hooks = options->hooks;
     client->work_poll = -1;
     client->lending.pool.most_bytes = PX_LEND_IDLE_BYTES;
-    client->kick = -1;
+    client->kick = client->push = -1;
     px_err err = strchr(options->name, '/') != NULL
                      ? px_cluster_file_load(options->name, &client->file, reterr)
                      : px_cluster_file_read(options->name, &client->file, reterr);
@@ -49,10 +50,10 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
         const char *scheme = client->file.signature_scheme;
         err = px_session_new(key, scheme, NULL, NULL, &client->composer, reterr);
         if (err == PX_OK) {
-            err = px_signer_new(key, scheme, &client->checker, reterr);
+            err = px_session_clone_trusting(client->composer, &client->writer);
         }
         if (err == PX_OK) {
-            err = px_session_clone(client->composer, &client->reader);
+            err = px_session_clone_trusting(client->composer, &client->reader);
         }
         if (err == PX_OK) {
             err = px_session_clone(client->composer, &client->verifier);
@@ -64,6 +65,14 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
     }
     *ret_client = client;
     return PX_OK;
+}
+
+static void close_own(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
 }
 
 // close_links closes what px-client and readers used; they are gone.
@@ -85,10 +94,8 @@ static void close_links(px_client *client)
     px_link_close(client->control);
     client->work = NULL;
     client->control = NULL;
-    if (client->kick >= 0) {
-        (void)close(client->kick);
-        client->kick = -1;
-    }
+    close_own(&client->kick);
+    close_own(&client->push);
     (void)pthread_mutex_unlock(&client->sending);
     (void)pthread_mutex_unlock(&client->reading);
 }
@@ -99,9 +106,9 @@ void px__client_free(px_client *client)
     px_lending_done(&client->lending);
     px__waiters_free(client);
     px_session_free(client->composer);
+    px_session_free(client->writer);
     px_session_free(client->reader);
     px_session_free(client->verifier);
-    px_signer_free(client->checker);
     px_pending_done(&client->pending);
     px_engines_done(&client->engines);
     px_buf_done(&client->cluster);
@@ -274,10 +281,12 @@ static void on_idle_due(void *context, px_ns now)
     px_timer_set(client->idle_timer, next_idle(client));
 }
 
-static void on_push_due(void *context, px_ns now)
+static void on_push_due(void *context, int events)
 {
-    (void)now;
-    px__push(context);
+    (void)events;
+    px_client *client = context;
+    px__eventfd_read(client->push); // a timerfd is read as an eventfd
+    px__push(client);
 }
 
 static void on_kick(void *context, int events)
@@ -293,9 +302,6 @@ static void on_kick(void *context, int events)
         show_held(client);
         px_loop_stop(client->loop);
         return;
-    }
-    if (atomic_load(&client->keeps)) {
-        px_timer_set(client->push_timer, px_now() + PUSH_US * (PX_NS_PER_MS / 1000));
     }
     px_timer_set(client->idle_timer, next_idle(client));
     if (client->work_write == NULL && px_link_wants_write(client->work)) {
@@ -332,7 +338,8 @@ static px_err watch_all(px_client *client)
 {
     client->kick =
         eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); // 1: look at what was read while registering
-    if (client->kick < 0) {
+    client->push = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (client->kick < 0 || client->push < 0) {
         return px_err_from_errno(errno);
     }
     PX_TRY(px_loop_new(&client->loop));
@@ -345,8 +352,8 @@ static px_err watch_all(px_client *client)
                              &client->hold_timer));
     PX_TRY(px_loop_add_timer(client->loop, "idle", UINT64_MAX, 0, on_idle_due, client,
                              &client->idle_timer));
-    PX_TRY(px_loop_add_timer(client->loop, "push", UINT64_MAX, 0, on_push_due, client,
-                             &client->push_timer));
+    PX_TRY(
+        px_loop_add_fd(client->loop, "push", client->push, PX_READABLE, on_push_due, client, NULL));
     px_link_set_wake(client->work, kick_from_link, client);
     px_link_set_wake(client->control, kick_from_link, client);
     return px_thread_start(&client->thread, "px-client", run, client);

@@ -53,9 +53,9 @@ enum {
 
 // px_slot is what one engine made of a request.
 typedef struct px_slot {
-    px_slot_state state;
-    double received;   // Unix time, when the reply came
-    px_frames reply;   // the reply with its route; empty when it was made by us
+    _Atomic px_slot_state state; // set last, under the lock; may be read without it
+    double received;             // Unix time, when the reply came
+    px_frames reply;             // the reply with its route; empty when it was made by us
     px_buf substitute; // the content that we made, when the engine or the controller was lost
     px_outputs outputs;
     size_t told; // bytes of text in outputs that were shown with a question

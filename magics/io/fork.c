@@ -59,11 +59,13 @@ static void bury(px_client *client)
     close_one(px_link_fd(client->control));
     close_one(client->work_poll);
     close_one(client->kick);
+    close_one(client->push);
     client->work = NULL;
     client->control = NULL;
     client->loop = NULL;
     client->work_poll = -1;
     client->kick = -1;
+    client->push = -1;
     client->waiters = NULL;
     client->held = NULL;
     client->leader = NULL;

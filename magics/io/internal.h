@@ -27,16 +27,16 @@ struct px_client {
     const px_client_hooks *hooks;
 
     pthread_mutex_t reading;
-    px_session *reader; // verifies outputs
+    px_session *reader; // reads outputs
     px_task *held;      // tasks whose first outputs are kept back, with a reference
-    px_signer *checker; // checks replies, whose header nobody needs to read
     px_link *work;      // NULL once closed; closed under reading and sending
 
     pthread_mutex_t sending;
-    px_session *composer;
-    px_link *control; // received from by px-client alone
+    px_session *composer; // of registrations and control messages, which are signed
+    px_session *writer;   // of requests
+    px_link *control;     // received from by px-client alone
     uint64_t last_task;
-    atomic_bool keeps; // requests were kept back on the work link; px-client has been told
+    atomic_bool keeps; // requests were kept back on the work link; push is set
 
     pthread_mutex_t lock;
     px_pending pending;
@@ -65,10 +65,10 @@ struct px_client {
     pthread_t thread;
     px_session *verifier;
     int kick; // eventfd: look at everything again
+    int push; // timerfd, set by who keeps requests back: they leave now
     px_source *control_source, *work_source, *kick_source, *work_write;
     px_timer *hold_timer;
     px_timer *idle_timer; // segments that nobody wanted for a while are freed
-    px_timer *push_timer; // requests that were kept back leave now
     px_log_gate bad_messages;
 };
 

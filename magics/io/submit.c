@@ -16,11 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 enum {
     MAX_BUFFERS = PX_LINK_MAX_FRAMES - PX_AT_BUFFERS - 1,
-    BUSY = 32 // from so many open tasks on, requests may leave together
+    BUSY = 2,            // from so many open tasks on, requests may leave together
+    PUSH_NS = 500 * 1000 // the last ones of a burst leave by themselves
 };
 
 void px__push(px_client *client)
@@ -34,12 +36,13 @@ void px__push(px_client *client)
 }
 
 // send_later sends when there is more to send, when somebody waits, or when px-client's timer says
-// so. sending held.
+// so; setting that wakes nobody now. sending held.
 static px_err send_later(px_client *client, const px_frames *frames)
 {
     px_err err = px_link_send_later(client->work, frames);
     if (!atomic_exchange(&client->keeps, true)) {
-        px__client_kick(client);
+        const struct itimerspec soon = {.it_value = {.tv_nsec = PUSH_NS}};
+        (void)timerfd_settime(client->push, 0, &soon, NULL); // a valid time
     }
     return err;
 }
@@ -224,7 +227,7 @@ static px_err send(px_client *client, px_task *task, const px_submission *submis
     PX_AUTO_FRAMES frames = {0};
     px_err err = push_route(&route, submission, &frames);
     if (err == PX_OK) {
-        err = px_session_compose(client->composer, &outgoing, &frames);
+        err = px_session_compose(client->writer, &outgoing, &frames);
     }
     if (err == PX_OK) {
         err = px_frames_share(&frames, with->buffers, 0, px_frames_count(with->buffers));

@@ -102,7 +102,6 @@ static double unix_time(void)
 
 void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
 {
-    task->slots[slot].state = state;
     task->slots[slot].received = unix_time();
     if (task->client->questions != NULL) {
         px__questions_drop(task, slot);
@@ -117,6 +116,7 @@ void px__fill(px_task *task, uint32_t slot, px_slot_state state, px_task **done)
         task->next_done = *done;
         *done = task;
     }
+    atomic_store_explicit(&task->slots[slot].state, state, memory_order_release);
 }
 
 // copy_told copies a member of the controller's content that we do not write ourselves.
@@ -249,17 +249,13 @@ static px_slot_state read_status(px_slice content)
 px_slot_state px_task_status(px_task *task, uint32_t slot)
 {
     px_slot *at = &task->slots[slot];
-    px_task_lock(task);
-    px_slot_state state = at->state;
-    px_task_unlock(task);
+    px_slot_state state = atomic_load_explicit(&at->state, memory_order_acquire);
     if (state != PX_SLOT_FILLED) {
         return state;
     }
-    // A filled slot's reply stays as it is until the task is freed, so it is read without the lock.
+    // A filled slot's reply stays as it is until the task is freed: all who read it find the same.
     state = read_status(px_frames_get(&at->reply, PX_AT_CONTENT));
-    px_task_lock(task);
-    at->state = state;
-    px_task_unlock(task);
+    atomic_store_explicit(&at->state, state, memory_order_release);
     return state;
 }
 

@@ -114,6 +114,8 @@ class Task:
 
     id: int
     msg_id: str
+    balanced: bool
+    """The scheduler chose, or chooses, its engine: its death does not end the task."""
     fetched: bool
     """The result of another's request: ``msg_id`` is that one's."""
     targets: tuple[int, ...]
@@ -151,6 +153,8 @@ class Task:
         """
     def buffers(self, index: int) -> list[memoryview] | None:
         """The reply's buffers alone; no JSON is read. Writable, whatever their size."""
+    def small_body(self) -> bytes | None:
+        """The only buffer of the only answer, copied; None where it is another, or large."""
     def status(self, index: int) -> str:
         """One of "pending", "ok", "error", "aborted"."""
     def outputs(self, index: int) -> list[dict[str, Any]]:

@@ -5,13 +5,13 @@ is a ``concurrent.futures.Future`` to all who ask (``as_completed``, ``asyncio.w
 can be awaited, but costs nothing of a Future until somebody uses it as one. Every wait ends:
 engines that die, and a controller that goes away, fill their slots with errors.
 
-Ctrl-C in a wait takes the waiting tasks out of the engines' queues, interrupts those that run,
-waits a moment for their answers and then raises KeyboardInterrupt.
+Ctrl-C in a wait stops what is waited for (stopping.py) and raises KeyboardInterrupt.
 """
 
 from __future__ import annotations
 
 import contextlib
+import pickle
 import sys
 import threading
 import time
@@ -22,16 +22,15 @@ from typing import Any
 
 from . import _remote as remote
 from . import asking, error
-from .results import METADATA_KEYS, ExecuteReply, slot_id, slot_metadata
+from ._client import Task as _Task
+from .results import METADATA_KEYS, ExecuteReply, Slot, slot_id, slot_metadata
+from .stopping import abort_slots, interrupt_slots
 
 _MIXED_SECONDS = 0.05
 """How often results of several clients are looked at."""
 
 _NO_ERROR = (None,)
 _LOADED = (True,)
-
-Slot = tuple[Any, int]
-"""A C task and the index of an engine's answer in it."""
 
 
 def decode_apply(task: Any, index: int) -> Any:
@@ -46,64 +45,6 @@ def decode_execute(task: Any, index: int) -> ExecuteReply:
     return ExecuteReply(reply["content"], slot_metadata(task, index))
 
 
-def wait_task(client: Any, task: Any) -> None:
-    """Wait for a task, or until an engine died with its part; Ctrl-C interrupts the engines."""
-    try:
-        task.wait_whole()
-    except KeyboardInterrupt:
-        interrupt_slots(client, [(task, index) for index in range(task.n)])
-        raise KeyboardInterrupt from None
-
-
-def interrupt_slots(client: Any, slots: Sequence[Slot], signal: Any = "SIGINT") -> None:
-    """Stop what is pending: queued tasks are aborted, running ones interrupted; bounded wait."""
-    pending = [(task, index) for task, index in slots if not task.slot_done(index)]
-    if not pending:
-        return
-    try:
-        _abort(client, pending, interrupt=signal == "SIGINT")
-        _settle(pending, 0.05)
-        engines = {task.engine(index) for task, index in pending if not task.slot_done(index)}
-        engines.discard(None)
-        if engines:
-            client._signal(signal, sorted(engines))
-            _settle(pending, 2.0)
-    except (RuntimeError, OSError):
-        return  # the connection is gone: the slots say so
-
-
-def _abort(client: Any, slots: Sequence[Slot], interrupt: bool = False) -> None:
-    """Have the controller abort tasks: our own by number, fetched ones by message id."""
-    own = {task.id for task, _ in slots if not task.fetched}
-    others = [task.msg_id for task, _ in slots if task.fetched]
-    if own:
-        client._abort_tasks(own, interrupt=interrupt)
-    if others:
-        client._abort_others(others, interrupt)
-
-
-def abort_slots(client: Any, slots: Sequence[Slot]) -> None:
-    """Take what has not started out of the queues.
-
-    The order travels beside the requests and may overtake one: it is given again for those that
-    have not answered, a few times.
-    """
-    for _ in range(3):
-        pending = [(task, index) for task, index in slots if not task.slot_done(index)]
-        if not pending:
-            return
-        _abort(client, pending)
-        _settle(pending, 0.02)
-
-
-def _settle(slots: Sequence[Slot], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    for task, index in slots:
-        left = end - time.monotonic()
-        if left <= 0 or not task.wait(left, index, answer=False):
-            return
-
-
 class AsyncResult(Future):  # type: ignore[type-arg]
     """The results of a call on one engine or several.
 
@@ -113,7 +54,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     def __init__(
         self,
         client: Any,
-        slots: Sequence[Slot],
+        slots: Sequence[Slot] | _Task,
         *,
         single: bool = False,
         name: str = "unknown",
@@ -121,25 +62,33 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         return_exceptions: bool = False,
     ) -> None:
         # Not Future.__init__: its parts are made when they are used, see _condition.
+        # There may be a hundred thousand that wait, and the collector looks at each object that it
+        # knows of: one answer of one task, the usual case, has no lists of its own. What is set
+        # here has its place in an instance; later ones would cost it a dict.
         self._client = client
-        self._slots = slots
         self._single = single
         self._fname = name
         self._decode = decode
         self._return_exceptions = return_exceptions
+        self._values: Sequence[Any] = ()  # what is here, see _make_room
+        self._errors: Sequence[BaseException | None] = ()
+        self._loaded: Sequence[bool] = ()
+        self._lone: Any = None
+        """The task, where that is all there is to wait for."""
+        if isinstance(slots, _Task):
+            self._lone = slots
+            return
+        self._given_slots = slots
         # Waiting for tasks is cheaper than for slots, but must not wait for others' slots.
-        if len(slots) == 1:
-            task = slots[0][0]
-            self._tasks: Sequence[Any] = (task,)
-            self._whole = task.n == 1
-        else:
-            self._tasks = _tasks_of(slots)
-            self._whole = sum(task.n for task in self._tasks) == len(slots)
+        self._given_tasks = _tasks_of(slots)
+        self._whole = sum(task.n for task in self._given_tasks) == len(slots)
+        if self._whole and len(slots) == 1:
+            self._lone = self._given_tasks[0]
 
-    # There may be a hundred thousand that wait: what they need later is made later (_make_room).
-    _values: Sequence[Any] = ()
-    _errors: Sequence[BaseException | None] = ()
-    _loaded: Sequence[bool] = ()
+    _given_slots: Sequence[Slot] | None = None
+    _given_tasks: Sequence[Any] | None = None
+    _whole = True
+    """Whether the slots are all that their tasks have."""
     _cancel_asked = False
     _lock: threading.Condition | None = None
     _announced = False
@@ -147,6 +96,16 @@ class AsyncResult(Future):  # type: ignore[type-arg]
     """Whether parts belong to other clients."""
     _in_chunks = False
     owner = True
+
+    @property
+    def _slots(self) -> Sequence[Slot]:
+        """One for each answer."""
+        return ((self._lone, 0),) if self._given_slots is None else self._given_slots
+
+    @property
+    def _tasks(self) -> Sequence[Any]:
+        """The different tasks of the slots, in their order."""
+        return (self._lone,) if self._given_tasks is None else self._given_tasks
 
     # --- state -----------------------------------------------------------------------------------
     def __repr__(self) -> str:
@@ -231,8 +190,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """As ``_wait``, and ended too by an engine's death: the whole can no longer come then."""
         end = deadline(timeout)
         try:
+            if self._lone is not None:
+                return bool(self._lone.wait_whole(left_until(end)))
             if self._whole and len(self._tasks) == 1:
                 return bool(self._tasks[0].wait_whole(left_until(end)))
+            if self._whole and all(task.balanced for task in self._tasks):
+                # None is lost with an engine, and most are done when the last one is.
+                return all(task.wait(left_until(end)) for task in reversed(self._tasks))
         except KeyboardInterrupt:
             self._interrupted()
         while not self.done() and not self._is_lost():
@@ -309,14 +273,18 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         self._errors = [None] * count
         self._loaded = [False] * count
 
-    def _load_one(self) -> bool:
-        """Take in the only answer: ``_load`` for the usual case, and quick; False where it is
-        another."""
-        task, index = self._slots[0]
-        if task.status(index) != "ok":
-            return False
+    def _load_lone(self) -> bool:
+        """Take in the only answer, if it is here: ``_load`` for the usual case, and quick; False
+        where it is another."""
+        task = self._lone
         try:
-            self._values = (self._decode(task, index),)
+            body = task.small_body() if self._decode is decode_apply else None
+            if body is not None:
+                self._values = (pickle.loads(body),)
+            elif task.status(0) == "ok":
+                self._values = (self._decode(task, 0),)
+            else:
+                return False
         except Exception:
             return False
         self._errors = _NO_ERROR
@@ -345,12 +313,31 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         self._loaded[position] = True
         return self._errors[position]
 
+    def _load_small(self) -> bool:
+        """Take in all answers, if none is an error or large: as ``_load`` for each, and quicker."""
+        if self._loaded or self._decode is not decode_apply:
+            return False
+        values = []
+        try:
+            for task, _ in self._slots:
+                body = task.small_body()
+                if body is None:
+                    return False
+                values.append(pickle.loads(body))
+        except Exception:
+            return False
+        self._values = values
+        self._errors = _NO_ERROR * len(values)
+        self._loaded = _LOADED * len(values)
+        return True
+
     def _outcome(self, return_exceptions: bool) -> Any:
-        if len(self._slots) == 1:
-            if not self._loaded and self._load_one():
-                return self._combine(self._values)
-            if self._load(0) is None:
-                return self._combine(self._values)
+        if self._lone is not None and (
+            (not self._loaded and self._load_lone()) or self._load(0) is None
+        ):
+            return self._combine(self._values)
+        if self._load_small():
+            return self._combine(self._values)
         errors = [self._load(position) for position in range(len(self._slots))]
         failed = [one for one in errors if one is not None]
         if failed and not return_exceptions:
@@ -391,6 +378,8 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                     raise self._failure([failed])
         if return_exceptions is None:
             return_exceptions = self._return_exceptions
+        if self._lone is not None and not self._loaded and self._load_lone():
+            return self._combine(self._values)
         if self._is_there():
             return self._outcome(return_exceptions)
         wait = self._wait if return_exceptions else self._wait_result
@@ -474,11 +463,6 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             values = [self._values[position] for position in chosen]
             return values[0] if isinstance(key, int) else values
         raise TypeError(f"an index, a slice or a key of metadata is needed, not {key!r}")
-
-    def __getattr__(self, name: str) -> Any:
-        if name in METADATA_KEYS:
-            return self[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # --- what is known of the tasks --------------------------------------------------------------
     @property
@@ -629,6 +613,7 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         end = deadline(timeout)
         with Bar(self._fname, len(self)) as bar:
             while True:
+                begin = time.monotonic()
                 done = self._answers()
                 bar.update(self.progress)
                 if self._suffices(done, return_when):
@@ -636,7 +621,13 @@ class AsyncResult(Future):  # type: ignore[type-arg]
                 left = left_until(end)
                 if left is not None and left <= 0:
                     return
-                self._wait_change(done, interval if left is None else min(interval, left))
+                # Of a hundred thousand answers, counting is what takes long.
+                pause = max(interval, 10 * (time.monotonic() - begin))
+                pause = pause if left is None else min(pause, left)
+                if return_when == ALL_COMPLETED:
+                    self._wait_result(pause)
+                else:
+                    self._wait_change(done, pause)
 
     def _suffices(self, done: int, return_when: str) -> bool:
         """Whether a wait with ``return_when`` ends with so many answers."""
@@ -707,6 +698,15 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             if failed is not None and not self._return_exceptions:
                 raise failed
             yield self._values[position] if failed is None else failed
+
+
+def _metadata_member(name: str) -> property:
+    return property(lambda result: result[name], doc=f"``{name}`` of the metadata.")
+
+
+for _name in METADATA_KEYS:  # members, not __getattr__: that would make every other one slower
+    if not hasattr(AsyncResult, _name):
+        setattr(AsyncResult, _name, _metadata_member(_name))
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,9 @@ from typing import Any
 from . import _client, differences, error
 from . import _remote as remote
 from ._finding import SeveralClustersError, find_cluster, named_by
-from .asyncresult import AsyncResult, abort_slots, deadline, left_until
+from .asyncresult import AsyncResult, deadline, left_until
 from .results import Results, slot_metadata
+from .stopping import abort_slots
 from .view import BroadcastView, DirectView
 
 

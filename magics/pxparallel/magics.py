@@ -17,9 +17,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import no_var_expand
 
 from . import completion, error
-from .asyncresult import deadline, interrupt_slots, left_until
+from .asyncresult import deadline, left_until
 from .display import ErrorPrinter, Stream
 from .progress import Bar
+from .stopping import interrupt_slots
 
 _GROUPS = ("type", "order", "engine")
 _NO_RESULT = "%pxresult recalls last %px result, which has not yet been used."

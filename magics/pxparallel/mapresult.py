@@ -185,12 +185,11 @@ class AsyncMapResult(AsyncResult):
         """``get()`` with progress when it takes long; after ``limit`` seconds all is stopped."""
         end = deadline(limit)
         if self._shows_progress() and not self._tasks[0].wait(0.0):
-            soon = deadline(PROGRESS_AFTER)
-            while not self.done() and left_until(soon) and left_until(end) != 0.0:
-                waits = [left for left in (left_until(soon), left_until(end)) if left is not None]
-                self._wait_change(self._answers(), min(waits))
-                if self._ends_early():
-                    break
+            soon = deadline(PROGRESS_AFTER if limit is None else min(PROGRESS_AFTER, limit))
+            if self._on_error == "stop":
+                self._wait_some(left_until(soon), FIRST_EXCEPTION)
+            else:
+                self._wait_result(left_until(soon))
             if not self.done() and not self._ends_early():
                 when = FIRST_EXCEPTION if self._on_error == "stop" else ALL_COMPLETED
                 left = left_until(end)

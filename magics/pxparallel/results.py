@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+Slot = tuple[Any, int]
+"""A C task and the index of an engine's answer in it."""
+
 METADATA_KEYS = (
     "msg_id",
     "submitted",
@@ -86,12 +89,11 @@ class Results:
 
         ``again``: a further result of calls that are known, or not ours: it has no history.
         """
-        tasks = result._tasks
         if again:
             return weakref.ref(result), ()
-        if len(tasks) == 1:
-            return weakref.ref(result), (tasks[0].described(),)
-        return weakref.ref(result), tuple(task.described() for task in tasks)
+        if result._lone is not None:
+            return weakref.ref(result), (result._lone.described(),)
+        return weakref.ref(result), tuple(task.described() for task in result._tasks)
 
     def note(self, task: Any) -> None:
         """Note a call whose result is with its caller already."""

@@ -14,11 +14,12 @@ from typing import Any
 from . import _remote as remote
 from . import serialize
 from ._seeds import seeded
-from .asyncresult import AsyncResult, decode_apply, decode_execute, wait_task
+from .asyncresult import AsyncResult, decode_apply, decode_execute
 from .functions import ParallelFunction, RemoteFunction
 from .mapping import as_sequence, distribution
 from .mapresult import AsyncMapResult, keeps_errors
 from .results import Results
+from .stopping import wait_task
 
 APPLY = b'{"px": 1, "stdin": 1}'
 """The metadata of apply requests without a label."""

@@ -79,9 +79,7 @@ static PyObject *task_slot_done(PyObject *object, PyObject *index)
     if (slot == PX_NO_SLOT) {
         return NULL;
     }
-    px_task *task = task_of(object);
-    const px_want want = {.task = task, .slot = (int32_t)slot};
-    return PyBool_FromLong(px_client_has(task->client, &want));
+    return PyBool_FromLong(px_task_status(task_of(object), slot) != PX_SLOT_PENDING);
 }
 
 // own_engine gives the engine of a balanced task; PX_NO_ENGINE while it has none.
@@ -250,6 +248,27 @@ static PyObject *task_buffers(PyObject *object, PyObject *index)
         Py_RETURN_NONE;
     }
     return buffer_list(module_of(object), &task->slots[slot].reply, PX_AT_BUFFERS);
+}
+
+// task_small_body is task_buffers for most answers: one engine's, with one buffer that is quicker
+// copied than shown.
+static PyObject *task_small_body(PyObject *object, PyObject *unused)
+{
+    enum { SMALL = 4096 };
+    (void)unused;
+    px_task *task = task_of(object);
+    if (task->targets.n != 1 || px_task_status(task, 0) != PX_SLOT_OK) {
+        Py_RETURN_NONE;
+    }
+    const px_frames *reply = &task->slots[0].reply;
+    if (px_frames_count(reply) != PX_AT_BUFFERS + 1) {
+        Py_RETURN_NONE;
+    }
+    px_slice body = px_frames_get(reply, PX_AT_BUFFERS);
+    if (body.size > SMALL) {
+        Py_RETURN_NONE;
+    }
+    return PyBytes_FromStringAndSize((const char *)body.data, (Py_ssize_t)body.size);
 }
 
 static PyObject *task_status(PyObject *object, PyObject *index)
@@ -508,6 +527,12 @@ static PyObject *get_id(PyObject *object, void *unused)
     return PyLong_FromUnsignedLongLong(task_of(object)->entry.id);
 }
 
+static PyObject *get_balanced(PyObject *object, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(task_of(object)->balanced);
+}
+
 static PyObject *get_fetched(PyObject *object, void *unused)
 {
     (void)unused;
@@ -596,6 +621,8 @@ static PyMethodDef task_methods[] = {
      "Wait for all slots, or until one of them was lost; False on time-out."},
     {"lost", task_lost, METH_NOARGS, "True when an engine died with its part of the task."},
     {"reply", task_reply, METH_O, "The reply of a slot; None while pending."},
+    {"small_body", task_small_body, METH_NOARGS,
+     "The only buffer of the only answer, copied; None where it is not ok, or is another."},
     {"buffers", task_buffers, METH_O, "The buffers of a reply, no JSON read; None while pending."},
     {"status", task_status, METH_O, "\"pending\", \"ok\", \"error\" or \"aborted\"."},
     {"outputs", task_outputs, METH_O, "Outputs of a slot so far, in order."},
@@ -613,6 +640,7 @@ static PyMethodDef task_methods[] = {
 
 static PyGetSetDef task_getset[] = {
     {"id", get_id, NULL, "Its number in this connection.", NULL},
+    {"balanced", get_balanced, NULL, "True if the scheduler chose, or chooses, its engine.", NULL},
     {"fetched", get_fetched, NULL, "True for the result of another's request.", NULL},
     {"msg_id", get_msg_id, NULL, "Message id of the request.", NULL},
     {"targets", get_targets, NULL, "Engine ids, in the order of the slots.", NULL},

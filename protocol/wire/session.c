@@ -119,7 +119,7 @@ px_err px_session_new(px_slice key, const char *scheme, const char *id, const ch
     return PX_OK;
 }
 
-px_err px_session_clone(const px_session *session, px_session **ret_session)
+static px_err clone_with(const px_session *session, px_slice key, px_session **ret_session)
 {
     PX_AUTO(px_session) clone = calloc(1, sizeof(*clone));
     if (clone == NULL) {
@@ -130,9 +130,19 @@ px_err px_session_clone(const px_session *session, px_session **ret_session)
     copy_text(clone->scheme, sizeof(clone->scheme), session->scheme);
     (void)atomic_fetch_add(&session->numbers->refs, 1);
     clone->numbers = session->numbers;
-    PX_TRY(fill(clone, session->key, session->scheme, NULL));
+    PX_TRY(fill(clone, key, session->scheme, NULL));
     *ret_session = PX_STEAL(clone);
     return PX_OK;
+}
+
+px_err px_session_clone(const px_session *session, px_session **ret_session)
+{
+    return clone_with(session, session->key, ret_session);
+}
+
+px_err px_session_clone_trusting(const px_session *session, px_session **ret_session)
+{
+    return clone_with(session, (px_slice){0}, ret_session);
 }
 
 void px_session_free(px_session *session)

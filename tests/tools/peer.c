@@ -22,7 +22,9 @@ px_message *peer_next(test_peer *peer, px_link *link, px_err *ret_err)
         *ret_err = px_link_recv(link, &frames);
     }
     if (*ret_err == PX_OK) {
-        *ret_err = px_session_verify(peer->session, &frames, false, &message, &error);
+        px_session *session =
+            link == peer->work && peer->reader != NULL ? peer->reader : peer->session;
+        *ret_err = px_session_verify(session, &frames, false, &message, &error);
         if (*ret_err != PX_OK) {
             die("a message that does not verify", error.text);
         }
@@ -93,6 +95,9 @@ bool peer_enter(test_peer *peer, const char *role, px_message *reply)
         die("registration", px_json_string(answer, "evalue", "refused"));
     }
     if (peer->work != NULL) {
+        if (px_session_clone_trusting(peer->session, &peer->reader) != PX_OK) {
+            die("registration", "no memory");
+        }
         return true;
     }
     peer->id = (uint32_t)px_json_int(answer, "id", 0);
@@ -116,5 +121,6 @@ void peer_leave(test_peer *peer)
 {
     px_link_close(peer->control);
     px_link_close(peer->work);
+    px_session_free(peer->reader);
     px_session_free(peer->session);
 }

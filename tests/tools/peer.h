@@ -10,6 +10,7 @@
 typedef struct test_peer {
     px_cluster_file file;
     px_session *session;
+    px_session *reader; // of the work link, once it has registered
     px_link *control, *work;
     uint32_t id;
 } test_peer;

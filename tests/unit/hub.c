@@ -73,10 +73,9 @@ static void send_from_engine(hub *h, px_route_kind kind, const px_route *to, uin
         ok(px_bulk_pack(&frames, 7, &h->bulk));
     }
     if (kind == PX_ROUTE_REPLY && px_slice_equal(outgoing->metadata, px_slice_str("{\"x\":1}"))) {
-        ok(px_frames_push_copy(&frames, px_slice_str("")));
-        px_bytes *forged;
-        ok(px_bytes_copy(px_slice_str("0000"), &forged));
-        px_frames_set(&frames, 2, forged);
+        px_bytes *garbled;
+        ok(px_bytes_copy(px_slice_str("0000"), &garbled));
+        px_frames_set(&frames, 1, garbled);
     }
     (void)px_link_send(h->work, &frames);
 }
@@ -107,7 +106,7 @@ static void reply(hub *h, const px_message *request, const px_route *route, uint
         send_from_engine(h, PX_ROUTE_LOST, route, engine, &out);
         return;
     }
-    if (wants(request, "forge")) {
+    if (wants(request, "garble")) {
         out.metadata = PX_SLICE_LITERAL("{\"x\":1}");
     }
     if (wants(request, "share")) {
@@ -166,8 +165,9 @@ static void serve_work(hub *h, px_frames *frames)
         atomic_fetch_add(&h->lent, 1);
     }
     PX_AUTO(px_message) request = NULL;
-    ok(px_session_verify(h->session, frames, false, &request, NULL));
+    ok(px_session_verify(h->entered ? h->reader : h->session, frames, false, &request, NULL));
     if (request->type == PX_MSG_REGISTER_REQUEST) {
+        h->entered = true;
         answer(h, h->work, request, "{\"status\":\"ok\"}");
         return;
     }
@@ -281,6 +281,7 @@ void hub_start(hub *h)
     (void)snprintf(h->file.work, sizeof h->file.work, "%.4000s/work.sock", folder);
     ok(px_cluster_file_write(&h->file, NULL));
     ok(px_session_new(px_slice_str(KEY), "hmac-sha256", NULL, "hub", &h->session, NULL));
+    ok(px_session_clone_trusting(h->session, &h->reader));
     ok(px_link_listen(h->file.control, &h->control_listener, NULL));
     ok(px_link_listen(h->file.work, &h->work_listener, NULL));
     ok(px_thread_start(&h->thread, "hub", run, h));
@@ -295,6 +296,7 @@ void hub_stop(hub *h)
     (void)close(h->work_listener);
     px_bulk_done(&h->bulk);
     px_buf_done(&h->answer);
+    px_session_free(h->reader);
     px_session_free(h->session);
     ok(px_cluster_folder("unit", folder, NULL));
     (void)snprintf(path, sizeof path, "%s/cluster.json", folder);

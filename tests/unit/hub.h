@@ -20,6 +20,8 @@
 typedef struct hub {
     px_cluster_file file;
     px_session *session;
+    px_session *reader; // of the work link, once it has registered
+    bool entered;
     int control_listener, work_listener;
     px_link *control, *work;
     pthread_t thread;

@@ -205,9 +205,9 @@ START_TEST(test_client__a_dead_engine_fills_its_slot_with_the_cause)
 }
 END_TEST
 
-START_TEST(test_client__a_forged_reply_ends_the_wait_with_an_error)
+START_TEST(test_client__a_garbled_reply_ends_the_wait_with_an_error)
 {
-    expect_lost("forge", "was refused: signature does not match");
+    expect_lost("garble", "was refused: malformed");
 }
 END_TEST
 
@@ -627,7 +627,7 @@ UNIT_MAIN("client", test_client__questions_are_answered_one_after_the_other,
           test_client__first_outputs_are_shown_in_the_order_of_the_targets,
           test_client__outputs_are_not_held_back_for_long,
           test_client__a_dead_engine_fills_its_slot_with_the_cause,
-          test_client__a_forged_reply_ends_the_wait_with_an_error,
+          test_client__a_garbled_reply_ends_the_wait_with_an_error,
           test_client__the_end_of_the_controller_ends_every_wait,
           test_client__a_wait_can_time_out_and_go_on,
           test_client__large_results_are_mapped_and_released,

@@ -273,6 +273,35 @@ START_TEST(test_session__clones_never_give_an_id_twice)
 }
 END_TEST
 
+START_TEST(test_session__a_trusting_clone_neither_signs_nor_checks)
+{
+    PX_AUTO(px_session) session = session_with(KEY);
+    PX_AUTO(px_session) stranger = session_with("another key");
+    PX_AUTO(px_session) trusting = NULL;
+    PX_AUTO(px_session) again = NULL;
+    PX_AUTO(px_message) unsigned_one = NULL;
+    PX_AUTO(px_message) foreign = NULL;
+    PX_AUTO_FRAMES frames = {0};
+    PX_AUTO_FRAMES others = {0};
+    px_outgoing message = {.msg_type = "apply_request", .msg_id = "a_1_2"};
+
+    ok(px_session_clone_trusting(session, &trusting));
+    ok(px_session_clone(trusting, &again));
+    ck_assert_str_eq(px_session_id(trusting), px_session_id(session));
+    ok(px_session_compose(again, &message, &frames));
+    ck_assert_uint_eq(px_frames_get(&frames, 1).size, 0);
+    ok(px_session_verify(trusting, &frames, true, &unsigned_one, NULL));
+    ck_assert_str_eq(unsigned_one->msg_id, "a_1_2");
+    ok(px_session_compose(stranger, &message, &others));
+    ok(px_session_verify(trusting, &others, true, &foreign, NULL));
+
+    px_error error = {0};
+    px_message *refused = NULL;
+    ck_assert_int_eq(px_session_verify(session, &unsigned_one->frames, true, &refused, &error),
+                     PX_ESIGNATURE);
+}
+END_TEST
+
 START_TEST(test_session__a_forked_child_has_an_id_of_its_own)
 {
     PX_AUTO(px_session) session = session_with(KEY);
@@ -316,5 +345,6 @@ UNIT_MAIN("session", test_session__verifies_what_python_signed, test_session__re
           test_session__composes_what_the_specification_says,
           test_session__verifies_what_it_composed, test_session__clones_never_give_an_id_twice,
           test_session__composes_with_a_date_that_is_given,
+          test_session__a_trusting_clone_neither_signs_nor_checks,
           test_session__a_forked_child_has_an_id_of_its_own,
           test_session__refuses_an_unknown_scheme)

@@ -28,6 +28,9 @@ typedef struct px_session px_session;
 px_err px_session_new(px_slice key, const char *scheme, const char *id, const char *username,
                       px_session **ret_session, px_error *reterr);
 px_err px_session_clone(const px_session *session, px_session **ret_session);
+// px_session_clone_trusting gives a clone that neither signs nor checks, for a link whose two ends
+// have registered: each has shown there that it has the key, and nobody else can write to it.
+px_err px_session_clone_trusting(const px_session *session, px_session **ret_session);
 void px_session_free(px_session *session);
 const char *px_session_id(const px_session *session);
 PX_DEFINE_AUTO(px_session, px_session_free)
