@@ -252,8 +252,10 @@ def death(system: System, n: int, clock: Clock) -> None:
 
 def data(system: System, n: int, clock: Clock) -> None:
     """Arrays, there and back."""
-    system.start(n)
     import numpy
+
+    processes.touch_memory(6)
+    system.start(n)
 
     system.pids()
     if n != 4:

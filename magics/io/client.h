@@ -155,6 +155,9 @@ void px_client_engine_ids(px_client *client, px_buf *out);
 uint64_t px_client_changed(px_client *client);
 // px_client_filled counts the slots that have been filled, of all tasks.
 uint64_t px_client_filled(px_client *client);
+// px_client_lost counts the slots that were lost with their engines, of all tasks but balanced
+// ones.
+uint64_t px_client_lost(px_client *client);
 
 // PX_NO_ENGINE stands for the engine of a balanced task that no engine has answered yet.
 #define PX_NO_ENGINE UINT32_MAX
@@ -216,6 +219,7 @@ typedef struct px_want {
     uint64_t seen;
     px_asks asks; // end the wait also for questions
     bool filled;  // without task: that more than `seen` slots of the connection have been filled
+    bool losses;  // with PX_WANT_WHOLE: or that more than `seen` slots of the connection were lost
 } px_want;
 #define PX_WANT_ALL (-1)
 #define PX_WANT_ANY (-2)

@@ -46,6 +46,7 @@ struct px_client {
     px_buf cluster;
     uint64_t changed;
     uint64_t n_filled; // slots
+    uint64_t n_lost;   // slots, but those of balanced tasks
     px_ask *asks;
     px_question *questions; // of open slots, oldest first; their tasks are not referenced
     uint32_t last_asked;    // the engine whose question was taken last

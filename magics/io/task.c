@@ -149,7 +149,10 @@ static void write_engine(px_jsonw *w, const char *key, uint32_t engine)
 void px__fill_told(px_task *task, uint32_t slot, const char *evalue, const px_json *told,
                    px_task **done)
 {
-    task->lost = task->lost || !task->balanced;
+    if (!task->balanced) {
+        task->lost = true;
+        task->client->n_lost++;
+    }
     PX_AUTO_BUF sentence = {0};
     px_buf_append_str(&sentence, evalue);
     if (task->label != NULL) {

@@ -46,7 +46,8 @@ static bool task_has(const px_task *task, const px_want *want)
     if (want->slot == PX_WANT_ANY) {
         return task->n_done > want->seen || task->live_first != NULL;
     }
-    bool given_up = want->slot == PX_WANT_WHOLE && task->lost;
+    bool given_up = want->slot == PX_WANT_WHOLE &&
+                    (task->lost || (want->losses && task->client->n_lost > want->seen));
     return given_up || task->n_done == task->targets.n;
 }
 
@@ -81,6 +82,14 @@ uint64_t px_client_filled(px_client *client)
     return filled;
 }
 
+uint64_t px_client_lost(px_client *client)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    uint64_t lost = client->n_lost;
+    (void)pthread_mutex_unlock(&client->lock);
+    return lost;
+}
+
 static void signal_waiter(px_waiter *waiter)
 {
     if (!waiter->signalled) {
@@ -92,8 +101,9 @@ static void signal_waiter(px_waiter *waiter)
 void px__wake(px_client *client, const px_task *task, const px_waiter *self)
 {
     for (px_waiter *waiter = client->waiters; waiter != NULL; waiter = waiter->next) {
-        bool concerned = waiter->want.task == task || waiter->want.filled;
-        if (waiter != self && concerned && has(client, &waiter->want)) {
+        const px_want *want = &waiter->want;
+        bool concerned = want->task == task || want->filled || want->losses;
+        if (waiter != self && concerned && has(client, want)) {
             signal_waiter(waiter);
         }
     }

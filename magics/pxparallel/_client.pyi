@@ -47,6 +47,8 @@ class Connection:
         """How many slots have been filled so far, of all tasks."""
     def wait_filled(self, seen: int, timeout: float | None) -> bool:
         """Wait (interruptible) until ``filled() > seen``; False on time-out."""
+    def lost(self) -> int:
+        """How many answers have been lost with their engines so far, of all tasks."""
     def submit(
         self,
         msg_type: str,
@@ -114,8 +116,6 @@ class Task:
 
     id: int
     msg_id: str
-    balanced: bool
-    """The scheduler chose, or chooses, its engine: its death does not end the task."""
     fetched: bool
     """The result of another's request: ``msg_id`` is that one's."""
     targets: tuple[int, ...]
@@ -139,8 +139,11 @@ class Task:
         """
     def wait_any(self, seen: int, timeout: float | None = None) -> bool:
         """Wait until ``n_done() > seen`` or new output is queued; False on time-out."""
-    def wait_whole(self, timeout: float | None = None) -> bool:
-        """Wait for all slots, or until an engine died with its part; False on time-out."""
+    def wait_whole(self, timeout: float | None = None, lost: int | None = None) -> bool:
+        """Wait for all slots, or until an engine died with its part; False on time-out.
+
+        With ``lost``: or until ``Connection.lost()`` is more than that.
+        """
     def lost(self) -> bool:
         """True when an engine died, or left, with its part of the task (not a balanced one)."""
     def reply(self, index: int) -> dict[str, Any] | None:

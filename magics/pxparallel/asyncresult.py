@@ -41,8 +41,7 @@ def decode_apply(task: Any, index: int) -> Any:
 
 def decode_execute(task: Any, index: int) -> ExecuteReply:
     """What an execute reply says."""
-    reply = task.reply(index)
-    return ExecuteReply(reply["content"], slot_metadata(task, index))
+    return ExecuteReply(task, index)
 
 
 class AsyncResult(Future):  # type: ignore[type-arg]
@@ -190,18 +189,30 @@ class AsyncResult(Future):  # type: ignore[type-arg]
         """As ``_wait``, and ended too by an engine's death: the whole can no longer come then."""
         end = deadline(timeout)
         try:
-            if self._lone is not None:
-                return bool(self._lone.wait_whole(left_until(end)))
-            if self._whole and len(self._tasks) == 1:
-                return bool(self._tasks[0].wait_whole(left_until(end)))
-            if self._whole and all(task.balanced for task in self._tasks):
-                # None is lost with an engine, and most are done when the last one is.
-                return all(task.wait(left_until(end)) for task in reversed(self._tasks))
+            if self._whole and not self._mixed:
+                return self._wait_whole(end)
         except KeyboardInterrupt:
             self._interrupted()
         while not self.done() and not self._is_lost():
             if not self._wait_change(self._answers(), left_until(end)):
                 return self.done()
+        return True
+
+    def _wait_whole(self, end: float | None) -> bool:
+        """``_wait_result`` task by task, the last one first: most are done when that is."""
+        connection = self._client._connection
+        seen = connection.lost()
+        if self._is_lost():
+            return True
+        for task in reversed(self._tasks):
+            while not task.done():
+                if not task.wait_whole(left_until(end), seen):
+                    return self.done()
+                lost = connection.lost()
+                if lost != seen:
+                    seen = lost
+                    if self._is_lost():
+                        return True
         return True
 
     def _is_lost(self) -> bool:

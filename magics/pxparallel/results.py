@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -208,12 +209,34 @@ def slot_metadata(task: Any, index: int) -> Metadata:
 class ExecuteReply:
     """The answer to executed code; its text is that of the value, if it had one."""
 
-    def __init__(self, content: dict[str, Any], metadata: Metadata) -> None:
-        self._content = content
-        self.metadata = metadata
-        self.msg_id = metadata["msg_id"]
-        self.execution_count = content.get("execution_count")
-        self.source = "execute"
+    source = "execute"
+
+    def __init__(self, task: Any, index: int) -> None:
+        self._task = task
+        self._index = index
+
+    # A thousand engines answer at once, and mostly nobody looks at what they say.
+    @functools.cached_property
+    def _content(self) -> dict[str, Any]:
+        return dict(self._task.reply(self._index)["content"])
+
+    @functools.cached_property
+    def metadata(self) -> Metadata:
+        """What is known of the answer, and its outputs."""
+        return slot_metadata(self._task, self._index)
+
+    @property
+    def msg_id(self) -> str:
+        """The message id of the request, of each engine one."""
+        return str(self.metadata["msg_id"])
+
+    @property
+    def execution_count(self) -> int | None:
+        """The engine's number of the cell."""
+        return self._content.get("execution_count")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_content": self._content, "metadata": self.metadata}
 
     def __getitem__(self, key: str) -> Any:
         return self.metadata[key]

@@ -677,22 +677,37 @@ def _is_plain(column: Any) -> bool:
     )
 
 
+_MAPPER = pickle.dumps(remote.mapper, 5)[2:-1]  # two bytes: it goes by number
+_CALLED_WITH_IT = b"\x85R"  # a tuple of one, and what is under it called
+
+
+def _mapper_of(function: Any) -> bytes | None:
+    """What begins the pickle of a map's calls; None if nothing can be put behind it."""
+    body = _dump(_Call(remote.mapper, function), {}, [])
+    if body.startswith(_MARK_OF_FRAME) and len(body) - 11 == int.from_bytes(body[3:11], "little"):
+        return b"\x80\x05" + body[11:-1]
+    return None
+
+
 def _dump_quickly(
-    function: Any, calls: Iterable[tuple[Any, ...]], rows: list[tuple[Any, ...]]
+    function: Any,
+    prefix: bytes | None,
+    calls: Iterable[tuple[Any, ...]],
+    rows: list[tuple[Any, ...]],
 ) -> Iterator[list[Any]]:
     """Calls of a map whose function, and the names it needs, are pickled once for all of them."""
-    mapper = _Call(remote.mapper, function)
-    body = _dump(mapper, {}, [])
-    framed = body.startswith(_MARK_OF_FRAME) and len(body) - 11 == int.from_bytes(
-        body[3:11], "little"
-    )
-    prefix = b"\x80\x05" + body[11:-1]
     for call in calls:
-        if not framed or not all(map(_is_plain, call[0])):
+        if prefix is None or not all(map(_is_plain, call[0])):
             yield dump_request(remote.call_map, (function, *call), {})
             continue
         request = prefix + pickle.dumps(call, 3)[2:-1] + _NO_KEYWORDS
         yield [_with_names(rows, request) if rows else request]
+
+
+def _is_light(body: bytes, rows: list[tuple[Any, ...]]) -> bool:
+    """Whether a function, and the names that it needs, may go with each call of a map."""
+    size = len(body) + sum(len(row[5]) for row in rows)
+    return size < HEAVY and not any(row[6] for row in rows)
 
 
 def dump_calls(
@@ -706,13 +721,16 @@ def dump_calls(
     needs: dict[Need, None] = {}
     big: list[Any] = []
     try:
+        known = _known(function)
+        if known is not None and _is_light(known.prefix, known.rows):
+            prefix = b"\x80\x05" + _MAPPER + known.prefix[2:] + _CALLED_WITH_IT
+            return None, _dump_quickly(function, prefix, calls, known.rows)
         body = _dump(function, needs, big)
     except Exception as error:
         raise culprits.explained(error, _dump_whole, _request_parts(function, (), {})) from None
     rows = _shipped_names(needs) if needs and not explicit_only else []
-    size = len(body) + sum(len(row[5]) for row in rows)
-    if not big and size < HEAVY and not any(row[6] for row in rows):
-        return None, _dump_quickly(function, calls, rows)
+    if not big and _is_light(body, rows):
+        return None, _dump_quickly(function, _mapper_of(function), calls, rows)
     name = f"function {next(_unique)}"
     need = (session(), remote.MAPS, name)
     rows.append((*need, remote.VALUE, name.encode(), body, list(map(pickle.PickleBuffer, big))))
@@ -720,7 +738,7 @@ def dump_calls(
     call = _Call(remote.open_request, rows, pickle.dumps((remote.nothing, (), {}), 5), [])
     outer = pickle.dumps(call, 5, buffer_callback=lambda buffer: ahead.append(buffer.raw()))
     stub = _Call(remote.shipped, *need)
-    return [outer, *ahead], _dump_quickly(stub, calls, [])
+    return [outer, *ahead], _dump_quickly(stub, _mapper_of(stub), calls, [])
 
 
 def dump_result(value: Any) -> list[Any]:

@@ -159,6 +159,13 @@ static PyObject *connection_filled(PyObject *object, PyObject *unused)
     return client != NULL ? PyLong_FromUnsignedLongLong(px_client_filled(client)) : NULL;
 }
 
+static PyObject *connection_lost(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    px_client *client = px_client_of(object);
+    return client != NULL ? PyLong_FromUnsignedLongLong(px_client_lost(client)) : NULL;
+}
+
 static PyObject *connection_wait_filled(PyObject *object, PyObject *args)
 {
     unsigned long long seen = 0;
@@ -292,6 +299,7 @@ static PyMethodDef connection_methods[] = {
     {"changed", connection_changed, METH_NOARGS, "A counter of notifications."},
     {"wait_changed", connection_wait_changed, METH_VARARGS,
      "Wait until changed() > seen; False on time-out."},
+    {"lost", connection_lost, METH_NOARGS, "How many answers were lost with their engines."},
     {"filled", connection_filled, METH_NOARGS, "How many slots have been filled."},
     {"wait_filled", connection_wait_filled, METH_VARARGS,
      "Wait until filled() > seen; False on time-out."},

@@ -142,13 +142,21 @@ static PyObject *task_wait_any(PyObject *object, PyObject *args, PyObject *kwarg
 
 static PyObject *task_wait_whole(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"timeout", NULL};
+    static char *names[] = {"timeout", "lost", NULL};
     PyObject *timeout = Py_None;
+    PyObject *lost = Py_None;
     px_task *task = task_of(object);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait_whole", names, &timeout)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:wait_whole", names, &timeout, &lost)) {
         return NULL;
     }
-    const px_want want = {.task = task, .slot = PX_WANT_WHOLE, .asks = PX_ASKS_ALL};
+    px_want want = {.task = task, .slot = PX_WANT_WHOLE, .asks = PX_ASKS_ALL};
+    if (lost != Py_None) {
+        want.losses = true;
+        want.seen = PyLong_AsUnsignedLongLong(lost);
+        if (want.seen == (uint64_t)-1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
     return wait_result(task, &want, timeout);
 }
 
@@ -527,12 +535,6 @@ static PyObject *get_id(PyObject *object, void *unused)
     return PyLong_FromUnsignedLongLong(task_of(object)->entry.id);
 }
 
-static PyObject *get_balanced(PyObject *object, void *unused)
-{
-    (void)unused;
-    return PyBool_FromLong(task_of(object)->balanced);
-}
-
 static PyObject *get_fetched(PyObject *object, void *unused)
 {
     (void)unused;
@@ -640,7 +642,6 @@ static PyMethodDef task_methods[] = {
 
 static PyGetSetDef task_getset[] = {
     {"id", get_id, NULL, "Its number in this connection.", NULL},
-    {"balanced", get_balanced, NULL, "True if the scheduler chose, or chooses, its engine.", NULL},
     {"fetched", get_fetched, NULL, "True for the result of another's request.", NULL},
     {"msg_id", get_msg_id, NULL, "Message id of the request.", NULL},
     {"targets", get_targets, NULL, "Engine ids, in the order of the slots.", NULL},

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import pickle
 import time
 
 import pytest
@@ -108,6 +109,9 @@ def test_result__display_outputs(rc, capsys):
     ar = rc[:].execute("print('no end', end=''); 6", silent=False, block=True)
     ar.display_outputs("engine")
     count = ar[0].execution_count
+    again = pickle.loads(pickle.dumps(ar[0]))
+    assert again == ar[0]
+    assert (repr(again), again.msg_id) == (repr(ar[0]), ar.msg_ids[0])
     assert capsys.readouterr().out == (
         f"[stdout:0] \nno end\nOut[0:{count}]: 6\n[stdout:1] \nno end\nOut[1:{count}]: 6\n"
     )
