@@ -19,14 +19,22 @@ WARM = False
 
 
 def load(modules: Iterable[str]) -> None:
-    """Import ``modules``. One that fails is a line on stderr; its user meets the error again."""
+    """Import ``modules``. One that fails is a line on stderr; its user meets the error again.
+
+    A module's ``__px_preload__()``, if there is one, makes ready what else it will need.
+    """
     global WARM
     WARM = True
     for name in modules:
         try:
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            getattr(module, "__px_preload__", _nothing)()
         except Exception as error:
             print(f"pxkernel: cannot preload {name}: {error}", file=sys.__stderr__, flush=True)
+
+
+def _nothing() -> None:
+    """What most modules have to make ready."""
 
 
 def reseed(engine_id: int = -1) -> None:

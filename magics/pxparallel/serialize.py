@@ -772,3 +772,8 @@ def _request_parts(
         yield f"argument {number}", value
     for name, value in kwargs.items():
         yield f"argument {name}", value
+
+
+def __px_preload__() -> None:
+    """In an engine's warm parent: what the first result of each engine would have to look up."""
+    sources.installed_roots()

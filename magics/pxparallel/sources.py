@@ -28,7 +28,8 @@ from . import _remote as remote
 
 
 @functools.cache
-def _installed_roots() -> tuple[str, ...]:
+def installed_roots() -> tuple[str, ...]:
+    """Folders in which modules are installed, each with a slash at its end; looked up once."""
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
     roots.update(site.getsitepackages())
     roots.add(site.getusersitepackages())
@@ -42,7 +43,7 @@ def is_installed(module: types.ModuleType) -> bool:
     if getattr(module, "__spec__", None) is None:
         return False
     file = getattr(module, "__file__", None)
-    return not file or os.path.abspath(file).startswith(_installed_roots())
+    return not file or os.path.abspath(file).startswith(installed_roots())
 
 
 def is_local(module: types.ModuleType) -> bool:
