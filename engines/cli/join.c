@@ -5,6 +5,7 @@
 // on its control link goes to the stdin of a zygote, what that says goes back. The end of either is
 // the end of both, and the zygote takes its engines along.
 
+#include "../launch/child.h"
 #include "../launch/host.h"
 #include "cli.h"
 
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +25,6 @@
 
 #define BEAT_NS (3 * PX_NS_PER_S)
 #define MOST_FILE ((size_t)1 << 17)
-
-extern char **environ;
 
 typedef struct join {
     const px_cli *cli;
@@ -122,43 +120,6 @@ static void find_engine(char path[PATH_MAX])
     (void)snprintf(slash != NULL ? slash : path, 16, "/pxengine");
 }
 
-static int launch(join *j, const char *program, int in, int out)
-{
-    char lease[16], n[16];
-    char *argv[] = {(char *)program,
-                    "--zygote",
-                    "--remote",
-                    lease,
-                    "--engines",
-                    n,
-                    j->cli->preload != NULL ? "--preload" : NULL,
-                    (char *)j->cli->preload,
-                    NULL};
-    sigset_t none;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    (void)snprintf(lease, sizeof(lease), "%u", 2 * j->file.lease_s);
-    (void)snprintf(n, sizeof(n), "%lld", j->cli->n);
-    (void)sigemptyset(&none);
-    int err = posix_spawn_file_actions_init(&actions);
-    if (err != 0) {
-        return err;
-    }
-    err = posix_spawnattr_init(&attributes);
-    if (err != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return err;
-    }
-    err = posix_spawn_file_actions_adddup2(&actions, in, 0);
-    err = err == 0 ? posix_spawn_file_actions_adddup2(&actions, out, 1) : err;
-    err = err == 0 ? posix_spawnattr_setsigmask(&attributes, &none) : err;
-    err = err == 0 ? posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK) : err;
-    err = err == 0 ? posix_spawn(&j->zygote, program, &actions, &attributes, argv, environ) : err;
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return err;
-}
-
 static px_err write_all(int fd, px_slice bytes)
 {
     while (bytes.size > 0) {
@@ -195,29 +156,31 @@ static px_err tell_cluster(const join *j)
 
 static px_err start_zygote(join *j, px_error *reterr)
 {
-    char program[PATH_MAX];
-    int orders[2], events[2];
+    char program[PATH_MAX], lease[16], n[16];
+    char *argv[] = {program,
+                    "--zygote",
+                    "--remote",
+                    lease,
+                    "--engines",
+                    n,
+                    j->cli->preload != NULL ? "--preload" : NULL,
+                    (char *)j->cli->preload,
+                    NULL};
+    px_child_line line;
+    px_error cause = {0};
     find_engine(program);
-    if (pipe2(orders, O_CLOEXEC) != 0) {
-        return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
+    (void)snprintf(lease, sizeof(lease), "%u", 2 * j->file.lease_s);
+    (void)snprintf(n, sizeof(n), "%lld", j->cli->n);
+    px_err err =
+        px_child_line_start(&(px_child){.argv = argv, .err = STDERR_FILENO}, &line, &cause);
+    if (err != PX_OK) {
+        return px_error_set(reterr, err,
+                            "%s; install pxkernel completely, or name the program in PX_ENGINE",
+                            cause.text);
     }
-    if (pipe2(events, O_CLOEXEC) != 0) {
-        (void)close(orders[0]);
-        (void)close(orders[1]);
-        return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
-    }
-    int err = launch(j, program, orders[0], events[1]);
-    (void)close(orders[0]);
-    (void)close(events[1]);
-    j->to = orders[1];
-    j->from = events[0];
-    if (err != 0) {
-        j->zygote = 0;
-        return px_error_set(reterr, PX_ENOENT,
-                            "cannot start %s: %s; install pxkernel completely, or name the program "
-                            "in PX_ENGINE",
-                            program, strerror(err));
-    }
+    j->zygote = line.pid;
+    j->to = line.to;
+    j->from = line.from;
     return tell_cluster(j);
 }
 

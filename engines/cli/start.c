@@ -5,6 +5,7 @@
 // descriptor on which it says in one line that it runs or why not. After that the waiting is done
 // by listening to it as any client would.
 
+#include "../launch/child.h"
 #include "../launch/host.h"
 #include "../launch/spec.h"
 #include "cli.h"
@@ -15,17 +16,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-
-#define STATUS_FD 3
-
-extern char **environ;
 
 // --- launching -----------------------------------------------------------------------------------
 
@@ -41,45 +36,6 @@ static bool find_controller(char ret_path[PATH_MAX])
     char *slash = strrchr(ret_path, '/');
     (void)snprintf(slash != NULL ? slash : ret_path, 32, "/pxcontroller");
     return access(ret_path, X_OK) == 0;
-}
-
-static int set_actions(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int out)
-{
-    sigset_t none, all;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    int err = posix_spawn_file_actions_adddup2(actions, out, STATUS_FD);
-    err = err == 0 ? posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0) : err;
-    err = err == 0 ? posix_spawn_file_actions_adddup2(actions, 0, 1) : err;
-    err = err == 0 ? posix_spawn_file_actions_adddup2(actions, 0, 2) : err;
-    err = err == 0 ? posix_spawn_file_actions_addclosefrom_np(actions, STATUS_FD + 1) : err;
-    err = err == 0 ? posix_spawnattr_setsigmask(attributes, &none) : err;
-    err = err == 0 ? posix_spawnattr_setsigdefault(attributes, &all) : err;
-    return err == 0 ? posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK |
-                                                               POSIX_SPAWN_SETSIGDEF |
-                                                               POSIX_SPAWN_SETSID)
-                    : err;
-}
-
-static int spawn(const char *program, char *const argv[], int out)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    pid_t pid;
-    int err = posix_spawn_file_actions_init(&actions);
-    if (err != 0) {
-        return err;
-    }
-    err = posix_spawnattr_init(&attributes);
-    if (err != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return err;
-    }
-    err = set_actions(&actions, &attributes, out);
-    err = err == 0 ? posix_spawn(&pid, program, &actions, &attributes, argv, environ) : err;
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return err;
 }
 
 // read_outcome reads the controller's one line; "" when it ended without a word.
@@ -116,11 +72,11 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
 {
     char n[16], attach[16], status[8];
     int line[2];
-    char *argv[40] = {"pxcontroller", "--name", (char *)cli->name, "-n", n, "--status-fd", status};
+    char *argv[40] = {(char *)program, "--name", (char *)cli->name, "-n", n, "--status-fd", status};
     size_t argc = 7;
     (void)snprintf(n, sizeof(n), "%lld", cli->n);
     (void)snprintf(attach, sizeof(attach), "%lld", cli->attach);
-    (void)snprintf(status, sizeof(status), "%d", STATUS_FD);
+    (void)snprintf(status, sizeof(status), "%d", PX_CHILD_STATUS_FD);
     if (cli->attach != 0) {
         argv[argc++] = "--attach";
         argv[argc++] = attach;
@@ -143,9 +99,12 @@ static px_err launch(const px_cli *cli, const char *program, char *ret_text, siz
         return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
     }
     // Above the descriptor that it becomes, or dup2 would leave it close-on-exec.
-    int out = fcntl(line[1], F_DUPFD_CLOEXEC, STATUS_FD + 1);
+    int out = fcntl(line[1], F_DUPFD_CLOEXEC, PX_CHILD_STATUS_FD + 1);
     (void)close(line[1]);
-    int errnum = out >= 0 ? spawn(program, argv, out) : errno;
+    const px_child child = {
+        .argv = argv, .in = -1, .out = -1, .err = -1, .status = out, .own_session = true};
+    pid_t pid;
+    int errnum = out >= 0 ? px_child_start(&child, &pid) : errno;
     if (out >= 0) {
         (void)close(out);
     }

@@ -3,12 +3,13 @@
 
 #include "run.h"
 
+#include "child.h"
+
 #include "px/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,8 +17,6 @@
 #include <unistd.h>
 
 #define KEEP ((size_t)2048)
-
-extern char **environ;
 
 struct px_run {
     pid_t pid;
@@ -70,44 +69,27 @@ static void has_ended(void *context, int events)
     run->ended(run->context, info.si_code == CLD_EXITED ? info.si_status : -1, run->said);
 }
 
-static int launch(px_run *run, char *const argv[], const char *input, int out)
+static void close_fd(int fd)
 {
-    sigset_t none, all;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    int err = posix_spawn_file_actions_init(&actions);
-    if (err != 0) {
-        return err;
+    if (fd >= 0) {
+        (void)close(fd);
     }
-    err = posix_spawnattr_init(&attributes);
-    if (err != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return err;
-    }
-    err = posix_spawn_file_actions_addopen(&actions, 0, input != NULL ? input : "/dev/null",
-                                           O_RDONLY, 0);
-    err = err == 0 ? posix_spawn_file_actions_adddup2(&actions, out, 1) : err;
-    err = err == 0 ? posix_spawn_file_actions_adddup2(&actions, out, 2) : err;
-    err = err == 0 ? posix_spawnattr_setsigmask(&attributes, &none) : err;
-    err = err == 0 ? posix_spawnattr_setsigdefault(&attributes, &all) : err;
-    err = err == 0 ? posix_spawnattr_setflags(&attributes,
-                                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
-                   : err;
-    err = err == 0 ? posix_spawnp(&run->pid, argv[0], &actions, &attributes, argv, environ) : err;
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return err;
 }
 
 static px_err open_run(px_run *run, char *const argv[], const char *input, px_error *reterr)
 {
     int line[2];
+    int in = input != NULL ? open(input, O_RDONLY | O_CLOEXEC) : -1;
+    if (input != NULL && in < 0) {
+        return px_error_set(reterr, PX_ENOENT, "cannot read %s: %s", input, strerror(errno));
+    }
     if (pipe2(line, O_CLOEXEC) != 0) {
+        close_fd(in);
         return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
     }
-    int err = launch(run, argv, input, line[1]);
+    const px_child child = {.argv = argv, .in = in, .out = line[1], .err = line[1]};
+    int err = px_child_start(&child, &run->pid);
+    close_fd(in);
     (void)close(line[1]);
     run->from = line[0];
     (void)fcntl(run->from, F_SETFL, O_NONBLOCK);
@@ -162,11 +144,7 @@ void px_run_free(px_run *run)
         while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    if (run->pidfd >= 0) {
-        (void)close(run->pidfd);
-    }
-    if (run->from >= 0) {
-        (void)close(run->from);
-    }
+    close_fd(run->pidfd);
+    close_fd(run->from);
     free(run);
 }

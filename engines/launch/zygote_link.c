@@ -6,6 +6,8 @@
 
 #include "zygote_link.h"
 
+#include "child.h"
+
 #include "px/buf.h"
 #include "px/json.h"
 #include "px/log.h"
@@ -13,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -174,8 +175,8 @@ pid_t px_zygote_pid(const px_zygote *zygote)
     return zygote->pid;
 }
 
-// launch starts the program with the line as stdin and stdout and no signal blocked or ignored.
-static int launch(px_zygote *zygote, const px_zygote_config *config, int in, int out)
+// open_line starts the process, with the line as its stdin and stdout.
+static px_err open_line(px_zygote *zygote, const px_zygote_config *config, px_error *reterr)
 {
     char *own[] = {(char *)config->program,
                    "--zygote",
@@ -184,59 +185,13 @@ static int launch(px_zygote *zygote, const px_zygote_config *config, int in, int
                    config->preload != NULL ? "--preload" : NULL,
                    (char *)config->preload,
                    NULL};
-    char *const *argv = config->argv != NULL ? config->argv : own;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    int err = posix_spawn_file_actions_init(&actions);
-    if (err != 0) {
-        return err;
-    }
-    err = posix_spawnattr_init(&attributes);
-    if (err != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return err;
-    }
-    err = posix_spawn_file_actions_adddup2(&actions, in, 0);
-    err = err == 0 ? posix_spawn_file_actions_adddup2(&actions, out, 1) : err;
-    err = err == 0 ? posix_spawn_file_actions_adddup2(&actions, config->log, 2) : err;
-    err = err == 0 ? posix_spawnattr_setsigmask(&attributes, &none) : err;
-    err = err == 0 ? posix_spawnattr_setsigdefault(&attributes, &all) : err;
-    err = err == 0 ? posix_spawnattr_setflags(&attributes,
-                                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
-                   : err;
-    err = err == 0 ? posix_spawnp(&zygote->pid, argv[0], &actions, &attributes, argv, config->env)
-                   : err;
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return err;
-}
-
-// open_line makes the pipes and starts the process.
-static px_err open_line(px_zygote *zygote, const px_zygote_config *config, px_error *reterr)
-{
-    int orders[2], events[2];
-    if (pipe2(orders, O_CLOEXEC) != 0) {
-        return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
-    }
-    if (pipe2(events, O_CLOEXEC) != 0) {
-        (void)close(orders[0]);
-        (void)close(orders[1]);
-        return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
-    }
-    int err = launch(zygote, config, orders[0], events[1]);
-    (void)close(orders[0]);
-    (void)close(events[1]);
-    zygote->to = orders[1];
-    zygote->from = events[0];
-    if (err != 0) {
-        zygote->pid = 0;
-        return px_error_set(reterr, PX_ESYS, "cannot start %s: %s",
-                            config->argv != NULL ? config->argv[0] : config->program,
-                            strerror(err));
-    }
+    const px_child child = {
+        .argv = config->argv != NULL ? config->argv : own, .env = config->env, .err = config->log};
+    px_child_line line;
+    PX_TRY(px_child_line_start(&child, &line, reterr));
+    zygote->pid = line.pid;
+    zygote->to = line.to;
+    zygote->from = line.from;
     zygote->pidfd = (int)syscall(SYS_pidfd_open, zygote->pid, 0);
     if (zygote->pidfd < 0) {
         return px_error_set(reterr, PX_ESYS, "cannot watch process %d: %s", (int)zygote->pid,

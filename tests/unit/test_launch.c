@@ -1,9 +1,13 @@
-// launch: what stands behind --engines, and the scripts and words of the batch systems.
+// launch: what stands behind --engines, the scripts and words of the batch systems, and children.
 #include "launch/batch.h"
+#include "launch/child.h"
 #include "launch/spec.h"
 #include "unit.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 START_TEST(kinds_are_read)
 {
@@ -156,5 +160,51 @@ START_TEST(words_name_the_job)
 }
 END_TEST
 
+START_TEST(a_child_has_the_two_ends_of_its_line)
+{
+    char *argv[] = {"cat", NULL};
+    char said[8] = "";
+    int status = 0;
+    px_child_line line;
+    ok(px_child_line_start(&(px_child){.argv = argv, .err = -1}, &line, NULL));
+    ck_assert_int_eq(write(line.to, "ciao", 4), 4);
+    ck_assert_int_eq(read(line.from, said, sizeof(said)), 4);
+    ck_assert_str_eq(said, "ciao");
+    (void)close(line.to);
+    ck_assert_int_eq(read(line.from, said, sizeof(said)), 0);
+    ck_assert_int_eq(waitpid(line.pid, &status, 0), line.pid);
+    ck_assert(WIFEXITED(status));
+    (void)close(line.from);
+}
+END_TEST
+
+START_TEST(a_child_blocks_and_ignores_no_signal)
+{
+    char *argv[] = {"sh", "-c", "grep -q 'SigBlk:.0000000000000000' /proc/self/status", NULL};
+    const px_child child = {.argv = argv, .in = -1, .out = -1, .err = -1};
+    sigset_t all;
+    pid_t pid = 0;
+    int status = 0;
+    (void)sigfillset(&all);
+    ck_assert_int_eq(sigprocmask(SIG_BLOCK, &all, NULL), 0);
+    ck_assert_int_eq(px_child_start(&child, &pid), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(a_program_that_is_not_there_is_named)
+{
+    char *argv[] = {"/no/such/program", NULL};
+    px_child_line line;
+    px_error error = {0};
+    ck_assert_int_eq(px_child_line_start(&(px_child){.argv = argv, .err = -1}, &line, &error),
+                     PX_ENOENT);
+    ck_assert_str_eq(error.text, "cannot start /no/such/program: No such file or directory");
+}
+END_TEST
+
 UNIT_MAIN("launch", kinds_are_read, hosts_are_read, what_is_wrong_is_said,
-          scripts_ask_for_n_processes, a_template_is_filled_in, ids_are_found, words_name_the_job)
+          scripts_ask_for_n_processes, a_template_is_filled_in, ids_are_found, words_name_the_job,
+          a_child_has_the_two_ends_of_its_line, a_child_blocks_and_ignores_no_signal,
+          a_program_that_is_not_there_is_named)
