@@ -48,7 +48,7 @@ int px_command_status(const px_cli *cli)
 typedef struct listing {
     const px_cli *cli;
     px_jsonw *w;
-    size_t n;
+    size_t n, n_unread;
 } listing;
 
 static void list_text(const px_json *cluster)
@@ -69,10 +69,16 @@ static void list_one(void *context, const char *name)
     px_error error = {0};
     PX_AUTO(px_talk) talk = NULL;
     PX_AUTO(px_json) status = NULL;
-    if (px_cluster_file_read(name, &file, &error) != PX_OK) {
+    px_err err = px_cluster_file_read(name, &file, &error);
+    if (err == PX_ENOENT) {
         return; // just starting, or just over
     }
-    px_err err = px_talk_open(&file, 2000, &talk, &error);
+    if (err != PX_OK) {
+        list->n_unread++;
+        (void)fprintf(stderr, "pxcluster: %s\n", error.text);
+        return;
+    }
+    err = px_talk_open(&file, 2000, &talk, &error);
     err = err == PX_OK
               ? px_talk_ask(talk, "status_request", PX_SLICE_LITERAL("{}"), &status, &error)
               : err;
@@ -113,7 +119,7 @@ int px_command_list(const px_cli *cli)
     px_jsonw_end_object(&w);
     if (cli->json) {
         px_cli_print(&out);
-    } else if (list.n == 0) {
+    } else if (list.n + list.n_unread == 0) {
         (void)printf("no cluster is running; start one with `pxcluster start`\n");
     }
     return PX_EXIT_OK;

@@ -711,13 +711,19 @@ class AsyncResult(Future):  # type: ignore[type-arg]
             yield self._values[position] if failed is None else failed
 
 
-def _metadata_member(name: str) -> property:
-    return property(lambda result: result[name], doc=f"``{name}`` of the metadata.")
+class _OfMetadata:
+    """Stands for an item of the metadata, unless a result is given a member of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, result: AsyncResult | None, owner: Any = None) -> Any:
+        return self if result is None else result[self.name]
 
 
-for _name in METADATA_KEYS:  # members, not __getattr__: that would make every other one slower
+for _name in METADATA_KEYS:  # and no __getattr__, which would make every other member slower
     if not hasattr(AsyncResult, _name):
-        setattr(AsyncResult, _name, _metadata_member(_name))
+        setattr(AsyncResult, _name, _OfMetadata(_name))
 
 
 def __getattr__(name: str) -> Any:

@@ -185,7 +185,8 @@ class AsyncMapResult(AsyncResult):
         """``get()`` with progress when it takes long; after ``limit`` seconds all is stopped."""
         end = deadline(limit)
         if self._shows_progress() and not self._tasks[0].wait(0.0):
-            soon = deadline(PROGRESS_AFTER if limit is None else min(PROGRESS_AFTER, limit))
+            left = left_until(end)
+            soon = deadline(PROGRESS_AFTER if left is None else min(PROGRESS_AFTER, left))
             if self._on_error == "stop":
                 self._wait_some(left_until(soon), FIRST_EXCEPTION)
             else:

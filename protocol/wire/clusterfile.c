@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MAX_FILE ((size_t)1 << 17)
-#define FILE_VERSION 1
+#define FILE_VERSION 2 // 2: messages on work links are not signed
 
 static px_err read_texts(const px__fields *fields, px_cluster_file *file)
 {
@@ -51,13 +51,14 @@ static px_err read_fields(const px__fields *fields, px_cluster_file *file)
     int64_t lease = PX_LEASE_S;
 
     PX_TRY(px__field_int(fields, "version", 0, INT32_MAX, &version));
+    PX_TRY(px__field_int(fields, "pid", 1, INT32_MAX, &pid));
     if (version != FILE_VERSION) {
         return px_error_set(fields->reterr, PX_EINVAL,
-                            "%s was written by another version (%lld, this one reads %d); stop "
-                            "that cluster and start it again",
-                            fields->path, (long long)version, FILE_VERSION);
+                            "%s was written by another version of pxkernel (form %lld, this one "
+                            "reads %d); end that cluster with `kill %lld`, which ends its engines "
+                            "too, and start it again",
+                            fields->path, (long long)version, FILE_VERSION, (long long)pid);
     }
-    PX_TRY(px__field_int(fields, "pid", 1, INT32_MAX, &pid));
     PX_TRY(px__field_int(fields, "n", 0, PX_ROUTE_MAX_ENGINES, &n));
     PX_TRY(px__field_int(fields, "attached_to", 0, INT32_MAX, &attached_to));
     PX_TRY(px__field_int(fields, "port", 0, UINT16_MAX, &port));

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from support import BIN, alive, pxcluster, wait_for
+
+import pxparallel as px
 
 EXIT = {"ok": 0, "usage": 2, "none": 3, "exists": 4, "missing": 5, "failed": 6}
 
@@ -61,6 +64,23 @@ def test_list_without_clusters(watch):
     assert pxcluster("list")["clusters"] == []
     done = run("list")
     assert done.returncode == 0 and "pxcluster start" in done.stdout
+
+
+def test_a_cluster_of_another_version_is_no_secret(cluster):
+    """It speaks otherwise: who would use it is told why not, and what ends it."""
+    one = cluster(1)
+    file = Path(one.started["file"])
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "version": told["version"] - 1}))
+    listed = run("list")
+    assert listed.stdout == ""
+    for text in (listed.stderr, run("status").stderr, run("stop").stderr):
+        assert "another version of pxkernel" in text
+        assert f"`kill {one.pid}`" in text
+    with pytest.raises(ValueError, match="another version of pxkernel"):
+        px.Client()
+    os.kill(one.pid, signal.SIGTERM)
+    wait_for(lambda: not file.parent.exists())
 
 
 def test_stop_returns_when_all_is_gone(cluster):
