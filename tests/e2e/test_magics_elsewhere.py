@@ -36,7 +36,8 @@ def test_ipykernel__px_streams(foreign):
     run("%px 1/0")
     failed = run("%px 1/0")
     assert failed.ename == "AlreadyDisplayedError"
-    assert plain(failed.stderr).count("ZeroDivisionError: division by zero") == 1
+    # In full once; an engine that is slow to fail gets a line of its own.
+    assert plain(failed.stderr).count("----> 1 1/0") == 1
     slow = run(
         "%%px\nimport time\nfor n in range(3):\n    print(n, flush=True)\n    time.sleep(0.05)"
     )
