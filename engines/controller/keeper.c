@@ -26,7 +26,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BACKLOG_MOST ((size_t)32 << 20)  // of what passed and was not looked at
+#define BACKLOG_MOST ((size_t)20 << 20)  // of what passed and was not looked at
 #define BACKLOG_COPIES ((size_t)8 << 20) // from here on without results that their client has
 #define DELIVERED_BYTES ((size_t)16 << 20)
 #define DELIVERED_MOST 10000

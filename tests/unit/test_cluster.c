@@ -167,12 +167,13 @@ START_TEST(test_cluster__file_is_checked)
         "[]",
         "{}",
         "{\"version\":2}",
-        "{\"version\":1,\"id\":\"a/b\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\"}",
-        "{\"version\":1,\"id\":\"a\",\"pid\":0,\"control\":\"/c\",\"work\":\"/w\"}",
-        "{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"c\",\"work\":\"/w\"}",
-        "{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"/c\"}",
-        "{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\",\"n\":-1}",
-        "{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\",\"key\":1}",
+        "{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\"}",
+        "{\"version\":2,\"id\":\"a/b\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\"}",
+        "{\"version\":2,\"id\":\"a\",\"pid\":0,\"control\":\"/c\",\"work\":\"/w\"}",
+        "{\"version\":2,\"id\":\"a\",\"pid\":1,\"control\":\"c\",\"work\":\"/w\"}",
+        "{\"version\":2,\"id\":\"a\",\"pid\":1,\"control\":\"/c\"}",
+        "{\"version\":2,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\",\"n\":-1}",
+        "{\"version\":2,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\",\"key\":1}",
     };
     px_cluster_file file;
     px_error error;
@@ -183,7 +184,7 @@ START_TEST(test_cluster__file_is_checked)
         ck_assert_ptr_nonnull(strstr(error.text, "cluster.json"));
     }
     ok(px_cluster_file_parse(
-        px_slice_str("{\"version\":1,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\"}"),
+        px_slice_str("{\"version\":2,\"id\":\"a\",\"pid\":1,\"control\":\"/c\",\"work\":\"/w\"}"),
         "cluster.json", &file, &error));
     ck_assert_str_eq(file.signature_scheme, "hmac-sha256");
 }
