@@ -100,6 +100,8 @@ def test_a_stopped_process_that_goes_on_has_lost_nothing(cluster, who):
         victims = who(one)
         for pid in victims:
             os.kill(pid, signal.SIGSTOP)
+        for pid in victims:  # a thread on another processor goes on for a moment
+            wait_for(lambda pid=pid: Path(f"/proc/{pid}/stat").read_text().split()[2] == "T")
         direct = rc[:].apply_async(int)
         balanced = rc.load_balanced_view().map_async(abs, range(-50, 0), chunksize=1)
         assert not direct.ready()
