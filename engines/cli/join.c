@@ -257,25 +257,18 @@ static void carry(join *j)
     }
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
 // finish lets the zygote end: the end of its stdin takes its engines along.
 static void finish(join *j)
 {
-    close_fd(j->to);
-    close_fd(j->from);
+    px_child_close(j->to);
+    px_child_close(j->from);
     if (j->zygote > 0) {
         while (waitpid(j->zygote, NULL, 0) < 0 && errno == EINTR) {
         }
     }
     px_link_close(j->link);
     px_session_free(j->session);
-    close_fd(j->signals);
+    px_child_close(j->signals);
     px_buf_done(&j->line);
 }
 

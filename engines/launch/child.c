@@ -93,3 +93,10 @@ px_err px_child_line_start(const px_child *child, px_child_line *ret_line, px_er
     (void)close(out[1]);
     return PX_OK;
 }
+
+void px_child_close(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}

@@ -32,5 +32,7 @@ typedef struct px_child_line {
     int to, from;
 } px_child_line;
 px_err px_child_line_start(const px_child *child, px_child_line *ret_line, px_error *reterr);
+// px_child_close closes an end of a line; -1: there is none.
+void px_child_close(int fd);
 
 #endif

@@ -69,13 +69,6 @@ static void has_ended(void *context, int events)
     run->ended(run->context, info.si_code == CLD_EXITED ? info.si_status : -1, run->said);
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
 static px_err open_run(px_run *run, char *const argv[], const char *input, px_error *reterr)
 {
     int line[2];
@@ -84,12 +77,12 @@ static px_err open_run(px_run *run, char *const argv[], const char *input, px_er
         return px_error_set(reterr, PX_ENOENT, "cannot read %s: %s", input, strerror(errno));
     }
     if (pipe2(line, O_CLOEXEC) != 0) {
-        close_fd(in);
+        px_child_close(in);
         return px_error_set(reterr, PX_ESYS, "cannot make a pipe: %s", strerror(errno));
     }
     const px_child child = {.argv = argv, .in = in, .out = line[1], .err = line[1]};
     int err = px_child_start(&child, &run->pid);
-    close_fd(in);
+    px_child_close(in);
     (void)close(line[1]);
     run->from = line[0];
     (void)fcntl(run->from, F_SETFL, O_NONBLOCK);
@@ -144,7 +137,7 @@ void px_run_free(px_run *run)
         while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    close_fd(run->pidfd);
-    close_fd(run->from);
+    px_child_close(run->pidfd);
+    px_child_close(run->from);
     free(run);
 }

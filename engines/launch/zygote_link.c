@@ -229,13 +229,6 @@ px_err px_zygote_start(px_loop *loop, const px_zygote_config *config,
     return PX_OK;
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
 void px_zygote_free(px_zygote *zygote)
 {
     if (zygote == NULL) {
@@ -249,9 +242,9 @@ void px_zygote_free(px_zygote *zygote)
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    close_fd(zygote->pidfd);
-    close_fd(zygote->to);
-    close_fd(zygote->from);
+    px_child_close(zygote->pidfd);
+    px_child_close(zygote->to);
+    px_child_close(zygote->from);
     px_buf_done(&zygote->out);
     px_buf_done(&zygote->in);
     free(zygote);

@@ -67,7 +67,7 @@ px_err px__client_new(const px_client_options *options, px_client **ret_client, 
     return PX_OK;
 }
 
-static void close_own(int *fd)
+void px__close(int *fd)
 {
     if (*fd >= 0) {
         (void)close(*fd);
@@ -87,15 +87,13 @@ static void close_links(px_client *client)
     (void)pthread_mutex_unlock(&client->lock);
     px_loop_free(client->loop);
     client->loop = NULL;
-    if (work_poll >= 0) {
-        (void)close(work_poll);
-    }
+    px__close(&work_poll);
     px_link_close(client->work);
     px_link_close(client->control);
     client->work = NULL;
     client->control = NULL;
-    close_own(&client->kick);
-    close_own(&client->push);
+    px__close(&client->kick);
+    px__close(&client->push);
     (void)pthread_mutex_unlock(&client->sending);
     (void)pthread_mutex_unlock(&client->reading);
 }

@@ -37,13 +37,6 @@ static void after_fork_parent(void)
     (void)pthread_mutex_unlock(&registry_lock);
 }
 
-static void close_one(int fd)
-{
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
 static void close_segments(void *context, px_pending_entry *entry)
 {
     (void)context;
@@ -55,17 +48,15 @@ static void bury(px_client *client)
     (void)pthread_mutex_init(&client->reading, NULL);
     (void)pthread_mutex_init(&client->sending, NULL);
     (void)pthread_mutex_init(&client->lock, NULL);
-    close_one(px_link_fd(client->work));
-    close_one(px_link_fd(client->control));
-    close_one(client->work_poll);
-    close_one(client->kick);
-    close_one(client->push);
+    int links[] = {px_link_fd(client->work), px_link_fd(client->control)};
+    px__close(&links[0]);
+    px__close(&links[1]);
+    px__close(&client->work_poll);
+    px__close(&client->kick);
+    px__close(&client->push);
     client->work = NULL;
     client->control = NULL;
     client->loop = NULL;
-    client->work_poll = -1;
-    client->kick = -1;
-    client->push = -1;
     client->waiters = NULL;
     client->held = NULL;
     client->leader = NULL;

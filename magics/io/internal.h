@@ -76,6 +76,8 @@ struct px_client {
 // px__client_new makes an unregistered client; px__client_free undoes it (links closed).
 px_err px__client_new(const px_client_options *options, px_client **ret_client, px_error *reterr);
 void px__client_free(px_client *client);
+// px__close closes *fd, if it is one, and makes it -1.
+void px__close(int *fd);
 // px__client_start starts px-client.
 px_err px__client_start(px_client *client, px_error *reterr);
 // px__client_end fills all open slots with reason and ends all waits. Any thread, no locks held.
